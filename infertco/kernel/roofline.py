@@ -1,0 +1,63 @@
+"""FLOP and bytes to seconds on one chip: a smooth roofline, and what bounds it.
+
+`t = sqrt((FLOP/C)^2 + (bytes/W)^2)`: the 2-norm of compute time and memory time. It is never below either roof and
+never above their sum. Measured matrix products lie between norm 1.2 and 2.5 depending on precision (fits on public
+kernel tables); 2 keeps the kernel free of powers. C and W are attainable rates: the peak times an efficiency.
+Fixed times (kernel floors, launches) are added outside.
+"""
+
+import numpy as np
+
+
+def operator_time_s(flop, moved_bytes, flop_per_s, bytes_per_s):
+    """Time of one operator at the smooth roofline. [s]
+
+    Parameters
+    ----------
+    flop : Number
+        Arithmetic of the operator. [FLOP]
+    moved_bytes : Number
+        Bytes read from and written to memory. [byte]
+    flop_per_s, bytes_per_s : Number
+        Attainable rates, efficiencies included.
+
+    Notes
+    -----
+    `max(compute, memory) <= t <= compute + memory`; the lower bound is perfect overlap, the upper none [1]_.
+
+    References
+    ----------
+    .. [1] Austin et al., "How to Scale Your Model", Rooflines, 2025.
+
+    Examples
+    --------
+    >>> print(operator_time_s(3e12, 4e9, 1e15, 1e12))   # 3 ms of compute, 4 ms of memory
+    0.005
+    """
+    compute_s, memory_s = flop / flop_per_s, moved_bytes / bytes_per_s
+    return np.sqrt(compute_s * compute_s + memory_s * memory_s)
+
+
+def bound_parts(compute_s, memory_s):
+    """Split of an operator's time into (compute, memory) seconds: `t_c^2/t` and `t_m^2/t`. They add up to its time."""
+    total = np.sqrt(compute_s * compute_s + memory_s * memory_s)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        inverse = np.where(total > 0, 1.0 / total, 0.0)
+    return compute_s * compute_s * inverse, memory_s * memory_s * inverse
+
+
+def ridge_flop_per_byte(flop_per_s, bytes_per_s):
+    """Arithmetic intensity at which the two roofs meet. [FLOP/byte]"""
+    return flop_per_s / bytes_per_s
+
+
+def compute_format(activation_bits, peaks):
+    """Index into (bf16, fp16, fp8, int8, fp4) of the format the arithmetic runs in, -1 where the chip lists none.
+
+    `peaks` are the chip's dense peaks in that order, NaN where not listed. 4 bits take fp4, 8 take fp8 else int8, 16
+    take bf16 else fp16; a width the chip lacks goes to the next wider one, never narrower.
+    """
+    bf16, fp16, fp8, int8, fp4 = (~np.isnan(p) for p in peaks)
+    wide = np.where(bf16, 0, np.where(fp16, 1, -1))
+    eight = np.where(fp8, 2, np.where(int8, 3, wide))
+    return np.where(activation_bits <= 4, np.where(fp4, 4, eight), np.where(activation_bits <= 8, eight, wide))
