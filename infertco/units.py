@@ -43,54 +43,119 @@ def to_base(value: float, word: str) -> tuple[float, str]:
     return float(value) * factor, base
 
 
-# Numbers to text: every number drawn, printed or put beside a slider passes here.
+# Numbers to text. Every number drawn, printed or put beside a slider passes here.
 
 NBSP, MINUS, MISSING = "\u00a0", "\u2212", "n/a"
-STEPS = {  # base unit: words on paper, largest first, each from its own size on
-    "byte": ("TB", "GB", "MB", "kB", "byte"),
-    "byte/s": ("TB/s", "GB/s", "MB/s", "byte/s"),
-    "FLOP": ("TFLOP", "GFLOP", "FLOP"),
-    "FLOP/s": ("TFLOP/s", "GFLOP/s", "FLOP/s"),
-    "s": ("h", "min", "s", "ms", "us"),
-    "W": ("GW", "MW", "kW", "W"),
-    "J": ("TJ", "GJ", "MJ", "kJ", "J"),
-    "g": ("t", "kg", "g"),
+PREFIXES = {  # base unit: (size, word) on paper, largest first; kW and kJ only from ten of them on
+    "byte": ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "byte")),
+    "byte/s": ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1.0, "byte/s")),
+    "FLOP": ((1e12, "TFLOP"), (1e9, "GFLOP"), (1.0, "FLOP")),
+    "FLOP/s": ((1e12, "TFLOP/s"), (1e9, "GFLOP/s"), (1.0, "FLOP/s")),
+    "s": ((86400.0, "days"), (3600.0, "h"), (60.0, "min"), (1.0, "s"), (1e-3, "ms"), (1e-6, "µs")),
+    "W": ((1e9, "GW"), (1e6, "MW"), (1e3, "kW"), (1.0, "W")),
+    "J": ((1e9, "GJ"), (1e6, "MJ"), (1e3, "kJ"), (1.0, "J")),
+    "g": ((1e6, "t"), (1e3, "kg"), (1.0, "g")),
 }
-ON_PAPER = {"kJ": 1e3, "MJ": 1e6, "GJ": 1e9, "TJ": 1e12, "t": 1e6, "TFLOP": 1e12, "GFLOP": 1e9, "h": 3600.0}
-SPELLED = {"us": "µs", "token/s": "tokens/s", "token": "tokens", "bit": "bits", "req/s": "requests/s", "year": "years", "FLOP/byte": "FLOP/byte"}
-LARGE = ((1e12, "tn"), (1e9, "bn"), (1e6, "m"), (1e4, "k"))
+PLURAL = {"token": "tokens", "token/s": "tokens/s", "token/USD": "tokens/$", "req/s": "requests/s", "year": "years"}
+LETTERS = ((1e12, "tn"), (1e9, "bn"), (1e6, "m"), (1e3, "k"))
 
 
-def word(largest: float, unit: str, name: str = "") -> str:
-    """The word a value is printed in: the largest it reaches; TPOT always in ms, TTFT in s."""
-    if unit == "s" and name.startswith(("tpot", "ttft")):
-        return "ms" if name.startswith("tpot") else "s"
-    steps = STEPS.get(unit, (unit,))
-    return next((w for w in steps if abs(largest) >= _factor(w) * (1 - 1e-9)), steps[-1])
+def word(size: float, unit: str, name: str = "") -> tuple[float, str]:
+    """Factor and word in which a value of that size is printed; TPOT is always in ms, TTFT in s."""
+    if name.startswith(("tpot", "ttft")) and unit == "s":
+        return (1e-3, "ms") if name.startswith("tpot") else (1.0, "s")
+    steps = PREFIXES.get(unit, ((1.0, unit),))
+    size = float(f"{abs(size):.2e}")
+    return next(((f, w) for f, w in steps if size >= f * (10 if w in ("kW", "kJ") else 1)), steps[-1])
 
 
-def _factor(unit):
-    return ON_PAPER.get(unit) or WORDS.get(unit, (1.0, unit))[0]
+def _digits(x, digits, least=1):
+    """x >= 0 with commas: `digits` significant ones, or up to four as typed and at least `least`."""
+    x = float(f"{x:.{(digits or 4) - 1}e}") if digits or x < 1000 else float(round(x))
+    size = int(f"{x:e}".split("e")[1])
+    most = max((digits or 4) - 1 - size, 0)
+    fewest = most if digits else max(least - 1 - size, 0)
+    return f"{x:,.{next((d for d in range(fewest, most) if round(x, d) == x), most)}f}"
 
 
-def _plain(x, digits, least=0):
-    """Decimal digits of x >= 0: `digits` significant ones (None: up to four, as typed), commas from 1,000."""
-    rounded = float(f"{x:.{(digits or 4) - 1}e}")
-    if not digits and x >= 1000:
-        rounded = round(x)
-    size = int(f"{rounded:e}".split("e")[1])
-    decimals = max((digits or 4) - 1 - size, 0)
-    text = f"{rounded:,.{decimals}f}"
-    if not digits and "." in text:
-        whole, tail = text.split(".")
-        tail = tail.rstrip("0").ljust(least if size < 1 else 0, "0")
-        text = f"{whole}.{tail}" if tail else whole
-    return text
+def _letters(x, digits, start):
+    """x >= 0 with k, m, bn, tn from `start` on."""
+    x = float(f"{x:.{(digits or 3) - 1}e}") if x >= start else x
+    size, letter = next(((s, c) for s, c in LETTERS if x >= max(s, start)), (1.0, ""))
+    return _digits(x / size, (digits or 0) if letter else digits) + letter
 
 
-def _large(x, digits):
-    """As `_plain`, with k, m, bn, tn from 10,000 on."""
-    for size, letter in LARGE:
-        if x >= size * (0.1 if letter == "m" and x >= 999_500 else 1):
-            return _plain(x / (1e3 if letter == "k" else size), digits or 3) .rstrip() + letter
-    return _plain(x, digits)
+def _percent(x):
+    """A share without decimals, but typed halves stay and nothing is rounded to none or all."""
+    if abs(1000 * x - round(1000 * x)) < 1e-9 and x < 1:
+        return _digits(100 * x, None) + "%"
+    places = next((d for d in (0, 1, 2, 3) if x == 0 or x >= 1 or 0 < round(100 * x, d) < 100), 3)
+    return f"{100 * x:,.{places}f}%"
+
+
+def _money(x, unit, digits):
+    if unit == "USD/h":
+        return f"${x:,.2f}"
+    if unit == "USD/Mtok" and not digits and x >= 0.0995:
+        return f"${x:,.{2 if x < 9.995 else 1 if x < 99.95 else 0}f}"
+    if unit == "USD/Mtok" and not digits and x >= 0.0005:
+        return "$" + _digits(round(x, 3), None, 1)
+    return "$" + (_letters(x, digits, 1e4) if x else "0")
+
+
+def format(value: float, unit: str = "1", digits: int | None = None, name: str = "", bare: bool = False, as_word=None) -> str:
+    """A value in its base unit as printed text; `share`, `ratio` and `date` (a decimal year) are units here too.
+
+    Parameters
+    ----------
+    digits : int, optional
+        Significant digits: 2 for an estimate with an interval. None: a fact, as typed.
+    name : str, optional
+        Field or column: TPOT is printed in ms, TTFT in s.
+    bare : bool
+        Without the unit, for a table whose head names it; `as_word`, from `word`, keeps one prefix for a column.
+
+    Examples
+    --------
+    >>> print(format(0.1234, "USD/Mtok", digits=2), format(3.35e12, "byte/s", bare=True), format(0.35, "share"))
+    $0.12 3.35 35%
+    """
+    if value is None or value != value:
+        return MISSING
+    x, sign = abs(value), MINUS if value < 0 else ""
+    if unit == "date":
+        return f"Q{int(x % 1 * 4) + 1} {int(x)}"
+    if unit in ("share", "1/year"):
+        return sign + _percent(x) + ("/year" if unit == "1/year" and not bare else "")
+    if unit == "ratio":
+        return sign + _digits(x, digits or 2) + "×"
+    if unit.startswith("USD"):
+        tail = "" if bare or unit == "USD/Mtok" else unit[3:]
+        return sign + _money(x, unit, digits) + tail
+    factor, text_unit = as_word or word(x, unit, name)
+    if x / factor >= 1e6:
+        text = _letters(x / factor, digits, 1e6)
+    else:
+        text = _digits(x / factor, digits, 2 if unit.startswith(("byte", "FLOP/s")) else 1) if x else "0"
+    text_unit = PLURAL.get(text_unit, text_unit) if text != "1" else text_unit
+    return sign + text + ("" if bare or text_unit == "1" else NBSP + text_unit)
+
+
+def span(low: float, high: float, unit: str = "1", digits: int | None = 2, joint: str = " to ", **how) -> str:
+    """A range: "22 to 36" in prose, `joint="–"` in tables. The unit is printed once."""
+    how.setdefault("as_word", None if unit.startswith("USD") else word(high, unit, how.get("name", "")))
+    return format(low, unit, digits, **how | dict(bare=True)) + joint + format(high, unit, digits, **how)
+
+
+def axis_labels(ticks, unit: str = "1", name: str = "") -> list[str]:
+    """The ticks of one axis as text without the unit: equal decimals for money, k and m from 10,000."""
+    as_word = word(max(map(abs, ticks)), unit, name)
+    if unit == "share":
+        return [format(t, unit) for t in ticks]
+    numbers = [float(f"{abs(t) / as_word[0]:.6g}") for t in ticks]
+    texts = [_letters(x, None, 1e4) if x >= 1e4 else _digits(x, None) for x in numbers]
+    if unit.startswith("USD"):
+        places = max((len(t.partition(".")[2]) for x, t in zip(numbers, texts) if x < 1e4), default=0)
+        places = max(places, 2) if places else 0
+        texts = ["$" + (f"{x:,.{places}f}" if 0 < x < 1e4 else t) for x, t in zip(numbers, texts)]
+    return [(MINUS if t < 0 else "") + text for t, text in zip(ticks, texts)]
