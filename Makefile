@@ -22,7 +22,7 @@ lab: $(STAMP)
 	$(BIN)/infertco lab
 
 docs: $(STAMP)
-	$(BIN)/python -m infertco.views.report site
+	$(BIN)/python -c "from infertco.views.report import docs; docs('site')"
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

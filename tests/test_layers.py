@@ -11,20 +11,23 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "infertco"
 LONGEST = 350
 
-# units - values -+- vocabulary - catalog ---+
-#                 +- kernel/ - scenario -----+-- studies/ -- views/ -- cli
-FACTS = {"units", "values", "vocabulary", "catalog"}
+# units - values -+- vocabulary - facts - catalog - columns -+
+#                 +- kernel/ ------------------------ scenario +- studies/ -- views/ -- cli
+FACTS = {"units", "values", "vocabulary", "facts", "catalog"}
+MODEL = FACTS | {"columns", "kernel", "scenario"}
 ALLOWED = {
     "units": set(),
     "values": {"units"},
     "vocabulary": {"units", "values"},  # the words of the data files
-    "catalog": {"units", "values", "vocabulary"},
+    "facts": {"units", "values", "vocabulary"},  # the files read and checked
+    "catalog": {"units", "values", "vocabulary", "facts"},
     "kernel": {"units", "values", "kernel"},
-    "scenario": FACTS | {"kernel"},
-    "studies": FACTS | {"kernel", "scenario", "studies"},
-    "views": FACTS | {"kernel", "scenario", "studies", "views", "infertco"},
-    "cli": FACTS | {"scenario", "studies", "views", "infertco"},
-    "infertco": FACTS | {"scenario", "studies"},  # __init__.py, the public names
+    "columns": FACTS,  # the fields of many rows
+    "scenario": FACTS | {"columns", "kernel"},
+    "studies": MODEL | {"studies"},
+    "views": MODEL | {"studies", "views", "infertco"},
+    "cli": MODEL | {"studies", "views", "infertco"},
+    "infertco": MODEL | {"studies"},  # __init__.py, the public names
 }
 ROOMS = set(ALLOWED) - {"infertco"}
 KERNEL_LIBRARIES = {"numpy"} | set(sys.stdlib_module_names)

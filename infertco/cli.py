@@ -1,0 +1,270 @@
+"""The commands: parse, call, print.
+
+Parameters (`-p field=value`, `--params FILE.yaml`) are the fields of the values, checked before anything runs. What
+the user got wrong is one line on stderr and exit status 2; an infeasible scenario is an answer and ends with 0.
+"""
+
+import csv
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+import infertco as ic
+from infertco import catalog, units, values
+
+PLURALS = {f"{name}s": name for name in values.IDS}
+LISTED = ("chips", "models", "workloads", "sites", "links", "demand", "apis", "finance", "efficiency", "sources")
+LISTED_BY = ("name", "vendor", "status", "family", "title", "place")
+FACT = ("parameter", "value", "unit", "low", "high", "source", "date", "confidence", "note")
+
+
+# ---------------------------------------------------------------- parameters
+def known(kind: str, name: str, names) -> str:
+    """`name`, if it is one of `names`."""
+    if name not in names:
+        raise ValueError(f"unknown {kind} '{name}'{catalog.nearest(str(name), names)}".rstrip(";"))
+    return name
+
+
+def parsed(name: str, typed):
+    """What was typed: a number, a text or None; a list for `chips` and other plurals. The scenario checks ranges."""
+    if name in PLURALS:
+        items = typed if isinstance(typed, list) else str(typed or "").split(",")
+        if not all(items := [str(item).strip() for item in items]):
+            raise ValueError(f"{name} must be ids with commas between them, got '{typed}'")
+        return items
+    if isinstance(typed, list | dict):
+        raise ValueError(f"{name} must be one value, got {typed}; lists are for {', '.join(PLURALS)}")
+    typed = "" if typed is None else str(typed).strip()
+    if typed.lower() in ("", "none"):
+        return None
+    if name in values.TEXTS or name == "as_of":
+        return typed
+    try:
+        return int(typed) if typed.lstrip("+-").isdigit() else float(typed)
+    except ValueError:
+        low, high = values.FIELDS[name].metadata["allowed"]
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got '{typed}'") from None
+
+
+def fields(asked: dict, *more: str) -> dict:
+    """Names checked, values parsed."""
+    names = [*values.FIELDS, "as_of", *more]
+    return {name: parsed(known("field", name, names), typed) for name, typed in asked.items()}
+
+
+def mapping(content, where: str) -> dict:
+    if not isinstance(content, dict | None):
+        raise ValueError(f"{where} must hold lines of `name: value`")
+    return content or {}
+
+
+def read_yaml(path: str) -> dict:
+    import yaml
+
+    try:
+        return mapping(yaml.safe_load(Path(path).read_text(encoding="utf-8")), path)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {error}") from None
+
+
+def parameters(pairs=(), file=None) -> dict:
+    """The fields asked for: those of the file, then those typed."""
+    asked = read_yaml(file) if file else {}
+    for pair in pairs:
+        name, equals, typed = pair.partition("=")
+        if not equals:
+            raise ValueError(f"-p takes field=value, got '{pair}'")
+        asked[name.strip()] = typed
+    return fields(asked, *PLURALS)
+
+
+def scenario_and_axes(asked: dict) -> tuple:
+    """The scenario asked for, and the axes that its plurals are; both are checked here."""
+    axes = {PLURALS[name]: ids for name, ids in asked.items() if name in PLURALS}
+    for kind, ids in axes.items():
+        for item in ids:
+            catalog.check_id(kind, item, asked.get("as_of"))
+    return ic.scenario(**{name: value for name, value in asked.items() if name not in PLURALS}), axes
+
+
+def overlaid(ctx, param, path):
+    """--data: the user's own facts over the shipped ones, here and in the notebooks that this process runs."""
+    if path:
+        catalog.overlay(path)
+        before = os.environ.get("INFERTCO_DATA")
+        os.environ["INFERTCO_DATA"] = os.pathsep.join([*([before] if before else []), os.path.abspath(path)])
+
+
+with_p = click.option("-p", "pairs", multiple=True, metavar="FIELD=VALUE", help="A field; may be repeated.")
+with_params = click.option("--params", "file", metavar="FILE.yaml", help="Fields from a file; -p goes before it.")
+with_data = click.option("--data", metavar="DIR", callback=overlaid, expose_value=False, help="Your own CSV files.")
+
+
+# ---------------------------------------------------------------- printing
+def aligned(rows) -> str:
+    """Rows of text under each other."""
+    rows = [list(map(str, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def as_text(table) -> str:
+    """A line a column of the table, scenarios side by side; behind a figure its 80% interval."""
+
+    def cell(row, name):
+        value, meta = table.at[row, name], values.OUTPUTS.get(name) or values.FIELDS[name].metadata
+        if isinstance(value, str) or meta["unit"] in ("bool", "text"):
+            return str(value) or "-"
+        text = units.format(value, meta["unit"], 3 if name in values.OUTPUTS else None, name=name)
+        if f"{name}_low" not in table or value != value:
+            return text
+        ends = (table.at[row, name + end] for end in ("_low", "_high"))
+        return f"{text} ({units.span(*ends, meta['unit'], 2, name=name)})"
+
+    shown = [name for name in table if not name.endswith(("_low", "_high"))]
+    return aligned([name, *(cell(row, name) for row in table.index)] for name in shown)
+
+
+def as_json(table) -> str:
+    """One object for one scenario, a list for several; what is missing is null."""
+    rows = [{k: None if v != v else v for k, v in row.items()} for row in table.to_dict("records")]
+    return json.dumps(rows[0] if len(rows) == 1 else rows, indent=1, default=lambda v: v.item())
+
+
+def fact_lines(facts) -> list:
+    """A line a fact: the value as its source prints it, under a head."""
+    lines = [FACT]
+    for f in filter(None, facts):
+        low, high = ("" if x != x else units.format(x, f.unit) for x in (f.low, f.high))
+        lines.append([f.parameter, f.printed_value, f.printed_unit, low, high, f.source, f.date, f.confidence, f.note])
+    return lines
+
+
+# ---------------------------------------------------------------- commands
+@click.group(context_settings=dict(help_option_names=["-h", "--help"]))
+@click.version_option(package_name="infertco")
+def cli():
+    """What a million tokens cost on each chip, at equal latency."""
+
+
+@cli.command()
+@click.argument("name", default="briefing", metavar="[NAME]")
+@with_p
+@with_params
+@with_data
+@click.option("--grid", metavar="params.csv", help="One report a row; the columns are fields.")
+@click.option("--to", default="html,pdf", show_default=True, help="What to write.")
+@click.option("--out", default="reports", show_default=True, metavar="DIR", help="Where to write it.")
+def report(name, pairs, file, grid, to, out):
+    """Run a notebook and write it as HTML and PDF. NAME: a notebook without its number; none: the briefing."""
+    asked, rows = parameters(pairs, file), [{}]
+    if grid:
+        with open(grid, newline="", encoding="utf-8") as lines:
+            rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(lines)]
+    for row in rows:
+        scenario_and_axes(asked | fields(row, *PLURALS))
+    from infertco.views.report import build
+
+    for path in build(name, asked, [kind.strip() for kind in to.split(",")], out, grid):
+        print(path)
+
+
+@cli.command()
+@with_p
+@with_params
+@with_data
+@click.option("--format", "kind", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+def evaluate(pairs, file, kind):
+    """Latency, throughput, cost and energy of one scenario; with `-p chips=a,b`, of several side by side."""
+    scenario, axes = scenario_and_axes(parameters(pairs, file))
+    table = ic.sweep(scenario, **axes) if axes else ic.evaluate(scenario)
+    print(dict(table=as_text, json=as_json, csv=lambda table: table.to_csv(index=False).rstrip())[kind](table))
+
+
+@cli.command()
+@click.argument("spec", metavar="SPEC.yaml")
+@with_data
+@click.option("--out", required=True, metavar="DIR", help="Where to write the table, as SPEC.csv.")
+def sweep(spec, out):
+    """All combinations. SPEC.yaml: `base: {field: value}`, `axes: {field: [values]}`, `outputs: [columns]`."""
+    asked = {known("entry", key, ("base", "axes", "outputs")): content for key, content in read_yaml(spec).items()}
+    base, axes = (mapping(asked.get(key), f"{spec}: {key}") for key in ("base", "axes"))
+    axes = {known("field", name, values.FIELDS): x if isinstance(x, list) else [x] for name, x in axes.items()}
+    axes = {name: [parsed(name, item) for item in listed] for name, listed in axes.items()}
+    table = ic.sweep(ic.scenario(**fields(base)), outputs=asked.get("outputs"), **axes)
+    target = Path(out) / f"{Path(spec).stem}.csv"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        table.to_csv(aside, index=False)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    print(f"{target}: {len(table):,} rows")
+
+
+@cli.command()
+@click.argument("folder", metavar="[DIR]", required=False)
+def lab(folder):
+    """Open JupyterLab on the notebooks: in a clone where they are, elsewhere copied to DIR first."""
+    shipped = catalog.data_dir().parent / "notebooks"
+    in_clone = (shipped.parent / "pyproject.toml").exists()
+    folder = Path(folder or (shipped if in_clone else "infertco-notebooks"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted(shipped.glob("*.ipynb")):
+        target = folder / source.name
+        if not target.exists():
+            shutil.copyfile(source, target)
+        elif target.read_bytes() != source.read_bytes():
+            print(f"{target}: kept, though it differs from the one shipped", file=sys.stderr)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(folder)])
+
+
+@cli.command("catalog")
+@click.argument("kind", type=click.Choice(LISTED))
+@click.argument("item", metavar="[ID]", required=False)
+@with_p
+@with_data
+def catalog_(kind, item, pairs):
+    """The facts: what there is, or all of one ID with source, date and confidence; `-p as_of=2025` as of then."""
+    as_of, owner = parameters(pairs).get("as_of"), kind.removesuffix("s")
+    if kind == "sources":
+        table = catalog.sources()
+        rows = table.itertuples() if item is None else table.loc[known("source", item, table.index)].items()
+    elif owner in values.IDS and item is None:
+        table = getattr(catalog, kind)(as_of)
+        rows = table[[name for name in LISTED_BY if name in table]].itertuples()
+    elif owner in values.IDS and "/" not in item:
+        own = [name for name in values.FIELDS if values.OWNER[name] == owner]
+        rows = fact_lines(catalog.fact(owner, item, name, as_of) for name in own)
+    else:
+        table = catalog.facts(kind, as_of)
+        items = dict.fromkeys(table["item"])
+        own = None if item is None else table[table["item"] == known("item", item, items)]
+        rows = [[name] for name in items] if item is None else fact_lines(own.itertuples())
+    print(aligned(rows))
+
+
+def main(args=None):
+    """Run a command; what the user got wrong becomes one line and exit status 2."""
+    args = sys.argv[1:] if args is None else list(args)
+    try:
+        cli.main(args or ["--help"], prog_name="infertco", standalone_mode=False)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `infertco ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (click.ClickException, ValueError, OSError) as error:
+        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        if isinstance(error, OSError):
+            said = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+        print("infertco: " + " ".join(said.split()), file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

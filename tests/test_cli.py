@@ -1,0 +1,330 @@
+"""The command line: parameters are checked first, work ends with 0, the user's mistakes with one line and 2."""
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import infertco as ic
+from infertco import cli, values
+
+HEAD = "item,parameter,value,unit,low,high,source,date,confidence,note"
+
+
+@pytest.fixture(autouse=True)
+def no_overlay(monkeypatch):
+    """An overlay laid by one test does not outlive it."""
+    monkeypatch.setenv("INFERTCO_DATA", "")
+    yield
+    ic.catalog.overlay(None)
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command in this process: (exit status, stdout, stderr)."""
+
+    def command(*args):
+        status = 0
+        try:
+            cli.main([str(arg) for arg in args])
+        except SystemExit as end:
+            status = end.code
+        out, err = capsys.readouterr()
+        return status or 0, out, err
+
+    return command
+
+
+@pytest.fixture
+def fails(run):
+    """Run a command that must end with 2 and one line on stderr, which is returned."""
+
+    def command(*args):
+        status, out, err = run(*args)
+        assert (status, out, err.count("\n")) == (2, "", 1), (status, out, err)
+        assert "Traceback" not in err
+        return err
+
+    return command
+
+
+# ---------------------------------------------------------------- what was typed
+@pytest.mark.parametrize(
+    "name, typed, meant",
+    [
+        ("batch", "64", 64),
+        ("usd_per_kwh", "7e-2", 0.07),
+        ("peak_flop_per_s_bf16", "1e15", 1e15),
+        ("weight_bits", "4.25", 4.25),
+        ("weight_bits", "none", None),
+        ("tpot_slo_s", "", None),
+        ("batch", None, None),
+        ("chip", "h100-sxm", "h100-sxm"),
+        ("engine", "vllm", "vllm"),
+        ("chips", "h100-sxm, mi300x", ["h100-sxm", "mi300x"]),
+        ("chips", ["h100-sxm"], ["h100-sxm"]),
+        ("as_of", "2025-06", "2025-06"),
+        ("as_of", 2025, "2025"),
+    ],
+)
+def test_what_is_typed_becomes_what_is_meant(name, typed, meant):
+    assert cli.parsed(name, typed) == meant
+
+
+def test_every_field_can_be_typed():
+    for name in values.FIELDS:
+        assert cli.parameters([f"{name}=1"]) == {name: "1" if name in values.TEXTS else 1}
+
+
+def test_what_is_typed_goes_before_the_file(tmp_path):
+    file = tmp_path / "p.yaml"
+    file.write_text("chip: mi300x\nbatch: 8\nchips: [h100-sxm, mi300x]\nas_of: 2026-01-01\nttft_slo_s:\n")
+    asked = cli.parameters(["batch=64"], str(file))
+    assert asked == dict(chip="mi300x", batch=64, chips=["h100-sxm", "mi300x"], as_of="2026-01-01", ttft_slo_s=None)
+
+
+# ---------------------------------------------------------------- mistakes
+@pytest.mark.parametrize(
+    "pair, said",
+    [
+        ("chp=h100-sxm", "unknown field 'chp'; did you mean 'chip'?"),
+        ("chip=h10O-sxm", "unknown chip 'h10O-sxm'; did you mean 'h100-sxm'?"),
+        ("chips=h100-sxm,h10O-sxm", "unknown chip 'h10O-sxm'; did you mean 'h100-sxm'?"),
+        ("batch=many", "batch must be a number from 0 to 1e+07, got 'many'"),
+        ("hbm_bytes_per_s=-3", "hbm_bytes_per_s must be above 0 and finite, got -3"),
+        ("batch=inf", "batch must be"),
+        ("ownership=stolen", "ownership"),
+        ("batch=8,16", "batch must be a number"),
+        ("chips=h100-sxm,", "chips must be ids with commas between them"),
+        ("batch", "-p takes field=value, got 'batch'"),
+        ("as_of=yesterday", "as_of must be"),
+        ("name=x", "name"),
+    ],
+)
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_a_wrong_parameter_is_one_line_that_says_what_is_allowed(fails, command, pair, said):
+    assert said in fails(command, "-p", pair)
+
+
+@pytest.mark.parametrize(
+    "args, said",
+    [
+        (["evaluat"], "No such command 'evaluat'"),
+        (["evaluate", "--fromat", "csv"], "No such option"),
+        (["evaluate", "--format", "xml"], "'xml' is not one of"),
+        (["evaluate", "-p", "batch=1", "-p", "clients=2"], "only one of batch, clients"),
+        (["evaluate", "--params", "nowhere.yaml"], "nowhere.yaml: No such file or directory"),
+        (["evaluate", "--data", "nowhere"], "nowhere"),
+        (["report", "brifing"], "did you mean 'briefing'?"),
+        (["report", "--to", "docx"], "unknown format 'docx'"),
+        (["report", "--grid", "nowhere.csv"], "nowhere.csv: No such file or directory"),
+        (["catalog", "chips", "h10O-sxm"], "unknown chip 'h10O-sxm'; did you mean 'h100-sxm'?"),
+        (["catalog", "chip"], "'chip' is not one of"),
+        (["catalog", "links", "nowhere"], "unknown item 'nowhere'"),
+        (["catalog", "sources", "nowhere"], "unknown source 'nowhere'"),
+        (["sweep", "nowhere.yaml", "--out", "x"], "nowhere.yaml: No such file or directory"),
+        (["sweep", "spec.yaml"], "Missing option '--out'"),
+    ],
+)
+def test_a_wrong_command_is_one_line_too(fails, args, said):
+    assert said in fails(*args)
+
+
+@pytest.mark.parametrize("content", ["- a\n- b\n", "a: [1\n", "\xff", "batch: {a: 1}", "batch: [1, 2]"])
+def test_a_wrong_parameter_file_is_one_line(fails, tmp_path, content):
+    file = tmp_path / "p.yaml"
+    file.write_bytes(content.encode("latin-1"))
+    assert "p.yaml" in (said := fails("evaluate", "--params", file)) or "batch must be one value" in said
+
+
+def test_a_bad_unit_in_the_users_own_data_is_named_by_file_and_line(fails, tmp_path):
+    file = tmp_path / "chips.csv"
+    file.write_text(f"{HEAD}\nmine,hbm_bytes,80,GBB,,,x,2026,press,\n")
+    assert "chips.csv:2: unknown unit 'GBB'" in fails("evaluate", "--data", tmp_path)
+
+
+def test_a_wrong_row_of_a_grid_is_found_before_anything_runs(fails, tmp_path):
+    grid = tmp_path / "params.csv"
+    grid.write_text("chip,batch\nh100-sxm,8\nh100-sxm,-8\n")
+    out = tmp_path / "out"
+    assert "batch must be" in fails("report", "--grid", grid, "--out", out)
+    assert not out.exists()
+
+
+def test_an_unknown_report_parameter_is_found_before_anything_runs(fails, tmp_path):
+    assert "did you mean 'chip'?" in fails("report", "-p", "chp=h100-sxm", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("command", ["report", "sweep"])
+def test_an_output_folder_that_cannot_be_written_is_one_line(fails, tmp_path, command):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "spec.yaml").write_text("axes: {batch: [1]}\noutputs: [tpot_s]\n")
+    name = tmp_path / "spec.yaml" if command == "sweep" else "briefing"
+    assert "file" in fails(command, name, "--out", tmp_path / "file" / "out")
+
+
+# ---------------------------------------------------------------- evaluate
+def test_the_default_scenario_as_a_table(run):
+    status, out, err = run("evaluate")
+    lines = {line.split()[0]: line for line in out.splitlines()}
+    assert (status, err) == (0, "")
+    assert "h100-sxm" in lines["chip"]
+    assert "ms (" in lines["tpot_s"] and "$" in lines["usd_per_mtok"]
+    assert {"tokens_per_usd", "provisioned_j_per_request", "reason"} <= set(lines)
+    assert not [name for name in lines if name.endswith(("_low", "_high"))]
+
+
+def test_csv_and_json_are_the_row_that_python_gives(run):
+    row = ic.evaluate(ic.scenario(chip="mi300x", batch=16))
+    asked = ["evaluate", "-p", "chip=mi300x", "-p", "batch=16", "--format"]
+    table = pd.read_csv(StringIO(run(*asked, "csv")[1]))
+    assert list(table) == list(row)
+    assert table["tpot_s"][0] == pytest.approx(row["tpot_s"][0], rel=1e-12)
+    plain = json.loads(run(*asked, "json")[1])
+    assert list(plain) == list(row)
+    assert plain["tpot_s"] == row["tpot_s"][0]
+    assert plain["meets_slo"] is bool(row["meets_slo"][0])
+
+
+def test_plurals_are_scenarios_side_by_side(run):
+    asked = ["evaluate", "-p", "chips=h100-sxm,mi300x", "-p", "batch=8"]
+    rows = json.loads(run(*asked, "--format", "json")[1])
+    assert [row["chip"] for row in rows] == ["h100-sxm", "mi300x"]
+    assert run(*asked)[1].splitlines()[0].split() == ["chip", "h100-sxm", "mi300x"]
+
+
+def test_an_infeasible_scenario_is_an_answer(run):
+    asked = ["evaluate", "-p", "chip=l4", "-p", "tensor_parallel=1"]
+    status, out, err = run(*asked, "--format", "json")
+    row = json.loads(out)
+    assert (status, err, row["tpot_s"], row["fits_memory"]) == (0, "", None, False)
+    assert row["reason"]
+    assert row["reason"] in run(*asked)[1]
+
+
+def test_the_users_own_facts_are_used_and_named_for_the_process_of_a_report(run, tmp_path):
+    (tmp_path / "chips.csv").write_text(f"{HEAD}\nh100-sxm,chip_usd,20,USD,,,own,2026-11,press,\n")
+    (tmp_path / "sources.csv").write_text("key,kind,title,url,accessed,terms\nown,press,Own,,2026-11-01,facts only\n")
+    dear = json.loads(run("evaluate", "--format", "json")[1])["usd_per_mtok"]
+    status, out, err = run("evaluate", "--format", "json", "--data", tmp_path)
+    assert (status, err) == (0, "")
+    assert json.loads(out)["usd_per_mtok"] < dear
+    assert os.environ["INFERTCO_DATA"] == str(tmp_path)
+
+
+# ---------------------------------------------------------------- sweep
+def test_a_sweep_is_written_as_csv_and_nothing_else(run, tmp_path):
+    spec = tmp_path / "study.yaml"
+    spec.write_text("base: {workload: chat}\naxes: {chip: [h100-sxm, mi300x], batch: [1, 8]}\noutputs: [tpot_s]\n")
+    status, out, err = run("sweep", spec, "--out", tmp_path / "new" / "out")
+    table = pd.read_csv(tmp_path / "new/out/study.csv")
+    asked = ic.sweep(ic.scenario(workload="chat"), chip=["h100-sxm", "mi300x"], batch=[1, 8], outputs=["tpot_s"])
+    assert (status, err) == (0, "")
+    assert "study.csv: 4 rows" in out
+    assert list(table) == list(asked)
+    assert table["tpot_s"].to_numpy() == pytest.approx(asked["tpot_s"].to_numpy())
+    assert [path.name for path in (tmp_path / "new/out").iterdir()] == ["study.csv"]
+
+
+@pytest.mark.parametrize(
+    "spec, said",
+    [
+        ("axis: {batch: [1]}", "unknown entry 'axis'; did you mean 'axes'?"),
+        ("axes: {btch: [1]}", "unknown field 'btch'; did you mean 'batch'?"),
+        ("axes: {batch: [1, some]}", "batch must be a number"),
+        ("axes: {batch: [1, -1]}", "batch must be"),
+        ("axes: [batch]", "axes must hold lines of `name: value`"),
+        ("base: {chips: [h100-sxm]}", "unknown field 'chips'; did you mean 'chip'?"),
+        ("axes: {batch: [1]}\noutputs: [tpot]", "tpot"),
+    ],
+)
+def test_a_wrong_spec_is_one_line_and_leaves_nothing_behind(fails, tmp_path, spec, said):
+    (tmp_path / "spec.yaml").write_text(spec)
+    assert said in fails("sweep", tmp_path / "spec.yaml", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# ---------------------------------------------------------------- catalog
+@pytest.mark.parametrize("kind", cli.LISTED)
+def test_the_catalog_lists_every_kind(run, kind):
+    status, out, err = run("catalog", kind)
+    assert (status, err) == (0, "")
+    assert len(out.splitlines()) > 1
+
+
+def test_a_chip_is_its_facts_with_source_date_and_confidence(run):
+    out = run("catalog", "chips", "h100-sxm")[1]
+    fact = ic.catalog.fact("chip", "h100-sxm", "hbm_bytes")
+    (line,) = [line for line in out.splitlines() if line.startswith("hbm_bytes ")]
+    for part in (fact.printed_value, fact.printed_unit, fact.source, fact.date, fact.confidence):
+        assert part in line
+
+
+@pytest.mark.parametrize("kind, item", [("models", "llama-3.1-70b"), ("workloads", "chat"), ("sites", "us-average")])
+def test_the_other_kinds_show_an_item_too(run, kind, item):
+    status, out, _ = run("catalog", kind, item)
+    assert status == 0
+    assert out.split()[0] == "parameter"
+    assert len(out.splitlines()) > 2
+
+
+@pytest.mark.parametrize("kind", ["links", "demand", "apis", "sites", "finance", "efficiency"])
+def test_every_named_fact_can_be_shown(run, kind):
+    item = run("catalog", kind)[1].splitlines()[-1].split()[0]
+    status, out, err = run("catalog", kind, item)
+    assert (status, err, out.split()[0]) == (0, "", "parameter")
+
+
+# ---------------------------------------------------------------- lab
+@pytest.fixture
+def opened(monkeypatch):
+    """What `lab` would have become."""
+    seen = []
+    monkeypatch.setattr(cli.os, "execv", lambda file, args: seen.append(args[1:]))
+    return seen
+
+
+def test_lab_in_a_clone_opens_the_notebooks_where_they_are(run, opened):
+    assert run("lab")[0] == 0
+    assert opened == [["-m", "jupyterlab", str(Path(ic.__file__).parents[1] / "notebooks")]]
+
+
+def test_lab_elsewhere_copies_the_notebooks_and_keeps_what_differs(run, opened, monkeypatch, tmp_path):
+    installed = tmp_path / "site" / "infertco"
+    (installed / "notebooks").mkdir(parents=True)
+    (installed / "notebooks" / "00_one.ipynb").write_text("one")
+    (installed / "notebooks" / "01_two.ipynb").write_text("two")
+    monkeypatch.setattr(ic.catalog, "data_dir", lambda: installed / "data")
+    monkeypatch.chdir(tmp_path)
+    assert run("lab") == (0, "", "")
+    mine = tmp_path / "infertco-notebooks"
+    assert sorted(path.name for path in mine.iterdir()) == ["00_one.ipynb", "01_two.ipynb"]
+    (mine / "01_two.ipynb").write_text("changed")
+    status, _, err = run("lab", mine)
+    assert "01_two.ipynb: kept, though it differs" in err
+    assert "00_one" not in err
+    assert (mine / "01_two.ipynb").read_text() == "changed"
+    assert opened == [["-m", "jupyterlab", "infertco-notebooks"], ["-m", "jupyterlab", str(mine)]]
+
+
+# ---------------------------------------------------------------- the process itself
+def test_help_lists_the_commands_and_no_command_is_help(run):
+    out = run()[1]
+    assert out == run("--help")[1]
+    assert [line.split()[0] for line in out.split("Commands:")[1].splitlines() if line] == sorted(cli.cli.commands)
+
+
+def test_the_module_runs_and_a_closed_pipe_is_no_error():
+    command = f"{sys.executable} -m infertco.cli catalog chips | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+    command = [sys.executable, "-m", "infertco.cli", "evaluate", "-p", "x=1"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
