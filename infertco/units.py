@@ -26,6 +26,8 @@ WORDS = {  # unit word: (factor, base unit)
     "g/kWh": (1.0, "g/kWh"), "kg": (1e3, "g"), "g": (1.0, "g"),
     "req/s": (1.0, "req/s"), "token/s": (1.0, "token/s"), "km": (1.0, "km"), "deg": (1.0, "deg"),
     "token/month": (1.0, "token/month"), "request/day": (1.0, "request/day"),
+    "token/min": (43830.0, "token/month"), "token/day": (30.4375, "token/month"), "token/quarter": (1 / 3, "token/month"),
+    "USD/day": (365.25, "USD/year"), "BUSD/year": (1e9, "USD/year"), "Gbit": (1.25e8, "byte"),
 }
 
 
