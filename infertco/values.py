@@ -243,3 +243,95 @@ SLOS = ("ttft_slo_s", "tpot_slo_s", "slo_quantile")
 FIELDS = {f.name: f for value in VALUES.values() for f in fields(value)}
 OWNER = {f.name: key for key, value in VALUES.items() for f in fields(value)}
 TEXTS = {name for name, f in FIELDS.items() if f.metadata["unit"] == "text"}
+CHOSEN = ("engine", "weight_bits", "kv_bits", "activation_bits", "tensor_parallel", "pipeline_parallel", "expert_parallel", "batch")
+ENGINE_FACTS = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "first_token_time_s", "link_efficiency", "prefill_charge")
+WHOLE = {"tensor_parallel", "pipeline_parallel", "expert_parallel", "attention_data_parallel", "draft_tokens", "prefill_workers", "decode_workers"}
+def output(label, unit, help, better=None):
+    return dict(label=label, unit=unit, help=help, better=better)
+
+
+OUTPUTS = dict(
+    chips_per_replica=output("Chips a replica", "1", "Chips of one replica", "less"),
+    compute_format=output("Arithmetic", "text", "Format of the matrix products"),
+    batch=output("Batch", "1", "Mean sequences in flight on one replica"),
+    fits_memory=output("Fits", "bool", "Weights, one request of full length and the batch fit in memory"),
+    meets_slo=output("Meets the limits", "bool", "TTFT and TPOT are within the workload's limits"),
+    extrapolated=output("Extrapolated", "bool", "Outside what the calibration has seen"),
+    reason=output("Reason", "text", "Why numbers are missing, or which limit is missed"),
+    weak=output("Weak facts", "text", "Estimates and unverified facts the row rests on"),
+    bound=output("Bound", "text", "What takes most of a step: compute, memory, network or overhead"),
+    batch_limit=output("Batch limit", "text", "What stopped the batch: memory, tpot, ttft, given or max_batch"),
+    share_compute=output("Compute share", "1", "Share of a mean step that compute takes"),
+    share_memory=output("Memory share", "1", "Share of a mean step that memory takes"),
+    share_network=output("Network share", "1", "Share of a mean step that exposed communication takes"),
+    share_overhead=output("Overhead share", "1", "Share of a mean step that fixed times take"),
+    mfu=output("MFU", "1", "Model FLOP over peak FLOP of a mean step", "more"),
+    mbu=output("MBU", "1", "Bytes that must move over bytes that could, of a mean step", "more"),
+    ttft_s=output("TTFT", "s", "Arrival to first token, mean", "less"),
+    tpot_s=output("TPOT", "s", "Time per output token after the first, mean", "less"),
+    ttft_p95_s=output("TTFT, P95", "s", "95th percentile of TTFT; needs an arrival rate or clients", "less"),
+    tpot_p95_s=output("TPOT, P95", "s", "95th percentile of TPOT; needs an arrival rate or clients", "less"),
+    output_tokens_per_s=output("Output tokens/s", "token/s", "Output tokens of one replica", "more"),
+    output_tokens_per_s_per_chip=output("Output tokens/s per chip", "token/s", "Output tokens of one replica over its chips", "more"),
+    output_tokens_per_s_per_user=output("Tokens/s per user", "token/s", "Speed one user sees: 1 / TPOT", "more"),
+    requests_per_s=output("Requests/s", "req/s", "Requests one replica answers at its load", "more"),
+    capacity_requests_per_s=output("Capacity", "req/s", "Requests one replica can answer within the limits", "more"),
+    usd_per_chip_hour=output("Cost of a chip-hour", "USD/h", "Every cost of one chip slot per calendar hour", "less"),
+    usd_per_mtok=output("Cost of output tokens", "USD/Mtok", "All cost over output tokens served", "less"),
+    usd_per_mtok_input=output("Cost of prompt tokens", "USD/Mtok", "Cost of the prompt's share, per prompt token", "less"),
+    usd_per_mtok_cached=output("Cost of cached tokens", "USD/Mtok", "Cost of attending to a cached prompt token", "less"),
+    usd_per_mtok_output=output("Cost of answer tokens", "USD/Mtok", "Cost of the answer's share, per output token", "less"),
+    usd_per_mtok_blended=output("Cost of all tokens", "USD/Mtok", "All cost over prompt and output tokens", "less"),
+    usd_per_mtok_usage=output("Cost at use", "USD/Mtok", "Only the hours used; the rest of the cost is idle", "less"),
+    usd_per_mtok_accelerator=output("Accelerator", "USD/Mtok", "Part of usd_per_mtok that pays for chips", "less"),
+    usd_per_mtok_host=output("Host", "USD/Mtok", "Part of usd_per_mtok that pays for servers, racks and spares", "less"),
+    usd_per_mtok_network=output("Network and storage", "USD/Mtok", "Part of usd_per_mtok that pays for the network", "less"),
+    usd_per_mtok_facility=output("Facility", "USD/Mtok", "Part of usd_per_mtok that pays for the building, or its rent", "less"),
+    usd_per_mtok_electricity=output("Electricity", "USD/Mtok", "Part of usd_per_mtok that pays for energy", "less"),
+    usd_per_mtok_operations=output("Operations", "USD/Mtok", "Part of usd_per_mtok that pays for upkeep, insurance, staff and software", "less"),
+    usd_per_mtok_rent=output("Cloud rent", "USD/Mtok", "Part of usd_per_mtok that pays for rented chips", "less"),
+    usd_per_request=output("Cost of a request", "USD", "All cost over requests served", "less"),
+    tokens_per_usd=output("Tokens per dollar", "1", "Output tokens a dollar buys", "more"),
+    provisioned_j_per_request=output("TDP per request", "J", "Rated power with PUE over capacity", "less"),
+    provisioned_j_per_served_request=output("TDP per served request", "J", "Rated power with PUE over requests served", "less"),
+    energy_j_per_request=output("Energy per request", "J", "Modeled draw with its idle share and PUE, per served request", "less"),
+    accelerator_energy_j_per_request=output("Chip energy per request", "J", "Modeled draw of the chips alone at work", "less"),
+    mean_w_per_chip=output("Mean draw", "W", "Modeled draw of one chip slot over the year, before PUE", "less"),
+    carbon_g_per_request=output("Carbon per request", "g", "Location-based, operational", "less"),
+    embodied_g_per_request=output("Embodied carbon per request", "g", "Carbon of making the chips, over their life", "less"),
+    replicas=output("Replicas", "1", "Replicas that serve the demand", "less"),
+    spare_replicas=output("Spare replicas", "1", "Replicas beside them for failures", "less"),
+    fleet_chips=output("Fleet", "1", "Chips of all replicas", "less"),
+    fleet_w=output("Fleet power", "W", "Rated power of the fleet with PUE", "less"),
+    usd_per_month=output("Fleet cost", "USD", "Dollars a month for the fleet", "less"),
+    concurrent_requests=output("Requests in flight", "1", "Mean requests in flight in the fleet"),
+    weight_bytes_per_chip=output("Weights a chip", "byte", "Weights held by one chip", "less"),
+    kv_bytes_per_token=output("KV a token", "byte", "KV cache of one token of a replica, all layers", "less"),
+    most_sequences=output("Sequences that fit", "1", "Largest batch that memory allows", "more"),
+    prefill_s=output("Prefill time", "s", "Reading one prompt alone on the replica", "less"),
+    decode_step_s=output("Decode step", "s", "One decoding step without prompts", "less"),
+    peak_flop_per_s=output("Peak in use", "FLOP/s", "Dense peak of the format used", "more"),
+    ridge_flop_per_byte=output("Ridge", "FLOP/byte", "Intensity at which the roofs meet"),
+    prefill_flop_per_byte=output("Prefill intensity", "FLOP/byte", "FLOP over bytes of reading a prompt"),
+    decode_flop_per_byte=output("Decode intensity", "FLOP/byte", "FLOP over bytes of a decoding step"),
+    prefill_flop_per_s_per_chip=output("Prefill rate", "FLOP/s", "FLOP/s of one chip while it reads a prompt", "more"),
+    decode_flop_per_s_per_chip=output("Decode rate", "FLOP/s", "FLOP/s of one chip in a decoding step", "more"),
+)  # fmt: skip
+INTERVALS = [  # outputs with _low and _high
+    name for name in OUTPUTS
+    if name in ("ttft_s", "tpot_s", "tokens_per_usd", "carbon_g_per_request", "output_tokens_per_s", "requests_per_s", "capacity_requests_per_s")
+    or name.startswith(("output_tokens_per_s_", "usd_per_mtok")) or name.endswith("_j_per_request")
+]  # fmt: skip
+OUTPUTS |= {
+    name + end: OUTPUTS[name] | dict(label=f"{OUTPUTS[name]['label']}, {word}", help=f"80 % interval of {name}, {word} end")
+    for name in INTERVALS
+    for end, word in (("_low", "low"), ("_high", "high"))
+}
+HEADLINE = [
+    "chips_per_replica", "compute_format", "batch", "fits_memory", "meets_slo", "extrapolated", "reason", "weak", "bound", "batch_limit",
+    "share_compute", "share_memory", "share_network", "share_overhead", "mfu", "mbu", "ttft_s", "tpot_s", "output_tokens_per_s",
+    "output_tokens_per_s_per_chip", "output_tokens_per_s_per_user", "requests_per_s", "capacity_requests_per_s", "usd_per_chip_hour",
+    "usd_per_mtok", "usd_per_mtok_input", "tokens_per_usd", "provisioned_j_per_request", "energy_j_per_request", "carbon_g_per_request",
+]  # fmt: skip
+HEADLINE += [name + end for name in INTERVALS if name in HEADLINE for end in ("_low", "_high")]
+FLEET = ["replicas", "spare_replicas", "fleet_chips", "fleet_w", "usd_per_month", "concurrent_requests"]

@@ -8,6 +8,10 @@ Fixed times (kernel floors, launches) are added outside.
 
 import numpy as np
 
+FORMATS = ("bf16", "fp16", "fp8", "int8", "fp4", "")
+WIDTH = np.array([0, 0, 1, 1, 2, 0])  # 16, 8 or 4 bit: which efficiency a format takes
+NO_FORMAT = 5
+
 
 def operator_time_s(flop, moved_bytes, flop_per_s, bytes_per_s):
     """Time of one operator at the smooth roofline. [s]
@@ -52,12 +56,12 @@ def ridge_flop_per_byte(flop_per_s, bytes_per_s):
 
 
 def compute_format(activation_bits, peaks):
-    """Index into (bf16, fp16, fp8, int8, fp4) of the format the arithmetic runs in, -1 where the chip lists none.
+    """Index into FORMATS of the format the arithmetic runs in, NO_FORMAT where the chip lists none wide enough.
 
     `peaks` are the chip's dense peaks in that order, NaN where not listed. 4 bits take fp4, 8 take fp8 else int8, 16
     take bf16 else fp16; a width the chip lacks goes to the next wider one, never narrower.
     """
     bf16, fp16, fp8, int8, fp4 = (~np.isnan(p) for p in peaks)
-    wide = np.where(bf16, 0, np.where(fp16, 1, -1))
+    wide = np.where(bf16, 0, np.where(fp16, 1, NO_FORMAT))
     eight = np.where(fp8, 2, np.where(int8, 3, wide))
     return np.where(activation_bits <= 4, np.where(fp4, 4, eight), np.where(activation_bits <= 8, eight, wide))

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import network, transformer
+from . import layout, network, roofline, transformer
 
 
 class Law(NamedTuple):
@@ -52,42 +52,81 @@ class Pass(NamedTuple):
         return self.compute_s + self.memory_s + self.network_s + self.overhead_s
 
 
-def law(model, shape, layout, rates, engine, lengths) -> Law:
-    """Coefficients of the step time.
+class Rates(NamedTuple):
+    """Attainable rates of one chip and its links, and kernel floors."""
 
-    Parameters
-    ----------
-    model, shape : Model and transformer.Shape
-    layout : object with tensor_parallel, attention_data_parallel, ways, pipeline_parallel, weight_bits, kv_bits
-    rates : object with flop_per_s, head_flop_per_s, attention_flop_per_s, bytes_per_s, head_bytes_per_s,
-        attention_bytes_per_s (attainable, of one chip), kernel_time_s, head_kernel_time_s,
-        group_bytes_per_s, replica_bytes_per_s (attainable link rates inside an attention group and between all chips)
-    engine : object with layer_time_s, allreduce_time_s, step_time_s, sequence_time_s
-    lengths : object with input_tokens, cached_tokens
+    flop_per_s: np.ndarray
+    head_flop_per_s: np.ndarray
+    attention_flop_per_s: np.ndarray
+    bytes_per_s: np.ndarray
+    head_bytes_per_s: np.ndarray
+    attention_bytes_per_s: np.ndarray
+    kernel_time_s: np.ndarray
+    head_kernel_time_s: np.ndarray
+    group_bytes_per_s: np.ndarray  # link inside an attention group
+    replica_bytes_per_s: np.ndarray  # link between all chips of the replica
+
+
+def peaks(chip):
+    """Dense peaks in the order bf16, fp16, fp8, int8, fp4. [FLOP/s]"""
+    return (
+        chip.peak_flop_per_s_bf16, chip.peak_flop_per_s_fp16, chip.peak_flop_per_s_fp8,
+        chip.peak_flop_per_s_int8, chip.peak_flop_per_s_fp4,
+    )  # fmt: skip
+
+
+def pick(index, options):
+    """One of `options` by an index that may differ by row; NaN past the last."""
+    options = (*options, np.nan)
+    return options[min(int(index), len(options) - 1)] if np.ndim(index) == 0 else np.choose(index, options)
+
+
+def attainable(chip, lay, activation_bits, link_efficiency) -> tuple[np.ndarray, Rates]:
+    """The format the arithmetic runs in (roofline.FORMATS) and the rates a chip reaches in it.
+
+    Attention and the head run in 16 bit whatever the weights are.
     """
-    tp, dp, ways, pp = layout.tensor_parallel, layout.attention_data_parallel, layout.ways, layout.pipeline_parallel
-    per_group, per_stage = 1.0 / tp, 1.0 / ways
+    peak = peaks(chip)
+    form = roofline.compute_format(activation_bits, peak)
+    head = roofline.compute_format(16.0, peak)
+    width = roofline.WIDTH[form]
+    compute = pick(width, (chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4))
+    memory = pick(width, (chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4))
+    kernel = pick(width, (chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4))
+    wide, bandwidth = pick(head, peak), chip.hbm_bytes_per_s
+    return form, Rates(
+        flop_per_s=compute * pick(form, peak), head_flop_per_s=chip.compute_efficiency_16 * wide,
+        attention_flop_per_s=chip.attention_compute_efficiency * wide, bytes_per_s=memory * bandwidth,
+        head_bytes_per_s=chip.memory_efficiency_16 * bandwidth,
+        attention_bytes_per_s=chip.attention_memory_efficiency * bandwidth,
+        kernel_time_s=kernel, head_kernel_time_s=chip.kernel_time_s_16,
+        group_bytes_per_s=link_efficiency * layout.link_bytes_per_s(chip, lay.tensor_parallel),
+        replica_bytes_per_s=link_efficiency * layout.link_bytes_per_s(chip, lay.chips),
+    )  # fmt: skip
+
+
+def law(model, shape, lay, rates: Rates, engine, input_tokens, cached_tokens) -> Law:
+    """Coefficients of the step time for a model, its operators, a layout, a chip's rates and an engine's fixed times."""
+    tp, dp = lay.tensor_parallel, lay.attention_data_parallel
+    per_group, per_stage = 1.0 / tp, 1.0 / lay.ways
     cut = transformer.stack(*[per_group] * 2, *[per_stage] * 5, per_group)
     copies = transformer.stack(1.0, 1.0, 1.0, 1.0, model.n_experts, model.n_experts, 1.0, 1.0)
     flop_per_s = transformer.stack(*[rates.flop_per_s] * 7, rates.head_flop_per_s)
     bytes_per_s = transformer.stack(*[rates.bytes_per_s] * 7, rates.head_bytes_per_s)
-    share = cut * shape.params
-    L, D = model.n_layers, model.d_model
-    heads_s = transformer.decode_attention_flop_per_token_layer(model) * per_group
-    kv_bytes = transformer.kv_bytes_per_token_layer(model, layout.kv_bits, tp)
-    fixed_s, linear_s = communication_s(model, layout, rates, engine)
+    share, L = cut * shape.params, model.n_layers
+    fixed_s, linear_s = communication_s(model, lay, rates, engine.allreduce_time_s)
     kernels = np.sum(shape.layers[:7] * (shape.params[:7] > 0), axis=0)
     return Law(
         compute_s=2 * share * shape.active / flop_per_s,
-        weight_s=share * copies * (layout.weight_bits / 8) / bytes_per_s,
+        weight_s=share * copies * (lay.weight_bits / 8) / bytes_per_s,
         token_s=2 * (shape.width_in + shape.width_out * cut) * shape.active / bytes_per_s,
         layers=shape.layers,
         spread=transformer.stack(1.0 / dp, 1.0 / dp, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0 / dp),
         log_miss=transformer.expert_miss(model),
-        attention_compute_s=heads_s / rates.attention_flop_per_s / dp,
-        attention_memory_s=kv_bytes / rates.attention_bytes_per_s / dp,
+        attention_compute_s=transformer.decode_attention_flop(model) * per_group / rates.attention_flop_per_s / dp,
+        attention_memory_s=transformer.kv_bytes_per_token_layer(model, lay.kv_bits, tp) / rates.attention_bytes_per_s / dp,
         state_s=model.n_linear_layers * model.linear_state_bytes * per_group / dp / rates.attention_bytes_per_s,
-        prompt_attention_s=transformer.prefill_attention_flop(model, lengths.input_tokens, lengths.cached_tokens)
+        prompt_attention_s=transformer.prefill_attention_flop(model, input_tokens, cached_tokens)
         * per_group / rates.attention_flop_per_s,
         fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s
         + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
@@ -96,29 +135,29 @@ def law(model, shape, layout, rates, engine, lengths) -> Law:
     )  # fmt: skip
 
 
-def communication_s(model, layout, rates, engine):
+def communication_s(model, lay, rates: Rates, latency_s):
     """Collectives of one pass: (fixed seconds, seconds per token of the pass).
 
     Two all-reduces a layer inside an attention group. With data-parallel attention the second becomes an exchange
     between all chips: dispatch (1 byte an element) and combine (2 bytes) for experts, an all-reduce for dense layers.
     """
-    tp, dp, ways, pp = layout.tensor_parallel, layout.attention_data_parallel, layout.ways, layout.pipeline_parallel
-    L, D, alpha = model.n_layers, model.d_model, engine.allreduce_time_s
+    tp, dp, ways, pp = lay.tensor_parallel, lay.attention_data_parallel, lay.ways, lay.pipeline_parallel
+    L, moe = model.n_layers, model.n_moe_layers
     group, replica = rates.group_bytes_per_s, rates.replica_bytes_per_s
-    moe, parted = model.n_moe_layers, np.where(dp > 1, 1.0, 0.0)
-    sent = np.minimum(np.maximum(model.n_active_experts, 1.0), ways)
-    token_bytes = 2.0 * D
+    sent = np.minimum(np.maximum(model.n_active_experts, 1.0), ways) / ways
 
-    def seconds(tokens, alpha):
-        one = network.allreduce_time_s(tp, tokens * token_bytes / dp, alpha, group)
-        dense = network.allreduce_time_s(ways, tokens * token_bytes / dp, alpha, replica)
-        experts = 2 * network.alltoall_time_s(ways, tokens * token_bytes * 0.75 * sent / ways, alpha, replica)
-        spread = (L - moe) * dense + moe * experts
-        with np.errstate(invalid="ignore"):
-            hops = np.where(pp > 1, (pp - 1) * network.send_time_s(tokens * token_bytes / dp, alpha, replica), 0.0)
-        return L * one + np.where(parted > 0, spread, L * one) + hops
+    def seconds(token_bytes, latency_s):
+        seconds = 2 * L * network.allreduce_time_s(tp, token_bytes / dp, latency_s, group)
+        if np.any(dp > 1):
+            dense = network.allreduce_time_s(ways, token_bytes / dp, latency_s, replica)
+            experts = 2 * network.alltoall_time_s(ways, 0.75 * token_bytes * sent, latency_s, replica)
+            seconds = np.where(dp > 1, seconds / 2 + (L - moe) * dense + moe * experts, seconds)
+        if np.any(pp > 1):
+            hop = (pp - 1) * network.send_time_s(token_bytes / dp, latency_s, replica)
+            seconds = np.where(pp > 1, seconds + hop, seconds)
+        return seconds
 
-    return seconds(0.0, alpha), seconds(1.0, 0.0)
+    return seconds(0.0, latency_s), seconds(2.0 * model.d_model, 0.0)
 
 
 def operators_pass(law: Law, tokens, spread, head_tokens=None):
@@ -165,13 +204,30 @@ def decode_pass(law: Law, sequences, cached_tokens) -> Pass:
     )  # fmt: skip
 
 
-def prefill_pass(law: Law, new_tokens, chunk_tokens, spread) -> Pass:
-    """Reading one prompt of which `new_tokens` are not cached, `chunk_tokens` a step; alone on the replica if spread is 1."""
+class Prompt(NamedTuple):
+    """Reading one prompt: its cost when the engine is busy with many, and its time alone. Seconds."""
+
+    shared: Pass
+    shared_s: np.ndarray
+    alone_s: np.ndarray
+    steps: np.ndarray
+
+
+def prompt(law: Law, new_tokens, chunk_tokens, groups) -> Prompt:
+    """Prefill of a prompt with `new_tokens` that are not cached, `chunk_tokens` a step.
+
+    With several attention groups each reads a prompt at the same time; alone, one group works and the others wait.
+    """
     steps = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
-    compute_s, memory_s = split(law, *operators_pass(law, new_tokens / steps, spread, head_tokens=1.0))
-    return Pass(
-        steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * new_tokens, steps * law.fixed_s
-    )
+
+    def read(prompts, spread):
+        tokens = prompts * new_tokens
+        compute_s, memory_s = split(law, *operators_pass(law, tokens / steps, spread, head_tokens=1.0))
+        return Pass(steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s)
+
+    shared = Pass(*(part / groups for part in read(groups, law.spread)))
+    alone_s = read(1.0, 1.0).total_s if np.any(groups > 1) else shared.total_s
+    return Prompt(shared, shared.total_s, alone_s, steps)
 
 
 def split(law: Law, compute_s, memory_s):
@@ -186,17 +242,50 @@ def share(part_s, total_s):
         return np.where(total_s > 0, part_s * part_s / total_s, 0.0 * total_s)
 
 
-def latencies_s(law: Law, batch, stages, cached_tokens, output_tokens, prefill_s, alone_s, steps, charge):
+def cached_attention_s(law: Law, new_tokens, cached_tokens):
+    """Seconds a prompt attends to each of its cached tokens; NaN without any. [s]"""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return law.prompt_attention_s / (cached_tokens + new_tokens / 2) + 0.0 / cached_tokens
+
+
+def latencies_s(law: Law, batch, lay, cached_tokens, output_tokens, read: Prompt, charge):
     """(TTFT without the engine's first-token overhead, TPOT, decode step) with `batch` sequences in flight. [s]
 
-    With pipeline stages each step of a stage serves `batch / stages` sequences; a token passes all stages.
+    With pipeline stages each step of a stage serves `batch / stages` sequences, and a token passes all stages.
     """
-    sequences = np.maximum(batch / stages, 1.0)
-    step_s = decode_time_s(law, sequences, cached_tokens)
+    sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
     others = sequences - 1.0
-    tpot_s = step_s + charge * others / output_tokens * prefill_s
-    ttft_s = alone_s + steps * np.minimum(others, 1.0) * step_s
+    step_s = decode_time_s(law, sequences, cached_tokens)
+    tpot_s = step_s + charge * others / output_tokens * read.shared_s
+    ttft_s = read.alone_s + read.steps * np.minimum(others, 1.0) * step_s
     return ttft_s, tpot_s, step_s
+
+
+def lateness(ttft_s, tpot_s, ttft_slo_s, tpot_slo_s):
+    """The larger of the two latencies over its limit; a NaN limit is none."""
+    return np.fmax(ttft_s / ttft_slo_s, tpot_s / tpot_slo_s)
+
+
+def touched_bytes(model, shape, lay, cut, tokens):
+    """Bytes of weights that a pass over `tokens` tokens reads on one chip, were there no pipeline. [byte]"""
+    one = (shape.params[4] + shape.params[5]) * shape.layers[4]
+    idle = one * (model.n_experts - transformer.experts_touched(model, tokens))
+    return (cut[0] / lay.tensor_parallel + (cut[1] - idle) / lay.ways) * lay.weight_bits / 8
+
+
+def decode_bytes(model, shape, lay, cut, sequences, mean_tokens):
+    """Bytes that one chip must read in a decoding step, were there no pipeline: weights once, and the live KV. [byte]"""
+    kv = transformer.kv_bytes(model, mean_tokens, lay.kv_bits, lay.tensor_parallel) * sequences
+    return touched_bytes(model, shape, lay, cut, sequences) + kv / lay.attention_data_parallel
+
+
+def model_flop(model, shape, new_tokens, input_tokens, cached_tokens, output_tokens):
+    """FLOP of one request: (prompt, answer). Causal attention, active parameters. [FLOP]"""
+    active = transformer.active_params(shape)
+    head = shape.params[transformer.HEAD]
+    read = 2 * (active - head) * new_tokens + 2 * head
+    read = read + transformer.prefill_attention_flop(model, input_tokens, input_tokens - new_tokens)
+    return read, output_tokens * (2 * active + transformer.decode_attention_flop(model) * cached_tokens)
 
 
 def largest_batch(most, late):

@@ -72,8 +72,7 @@ def shape(model) -> Shape:
 
 def params(model, operators: Shape):
     """All parameters: operators, every expert, and the embedding table once more unless it is tied. [1]"""
-    copies = stack(1.0, 1.0, 1.0, 1.0, model.n_experts, model.n_experts, 1.0, 2.0 - model.tied_embeddings)
-    return np.sum(operators.params * operators.layers * copies, axis=0)
+    return sum(cut_params(model, operators))
 
 
 def active_params(operators: Shape):
@@ -81,16 +80,15 @@ def active_params(operators: Shape):
     return np.sum(operators.params * operators.layers * operators.active, axis=0)
 
 
-def weight_bytes_per_chip(model, operators: Shape, weight_bits, tensor_parallel, ways, pipeline_parallel):
-    """Bytes of weights on one chip. [byte]
+def cut_params(model, operators: Shape):
+    """Parameters cut over an attention group, and those cut over all chips of a pipeline stage. [1]
 
-    Attention and embeddings are cut `tensor_parallel` ways, feed-forward layers and experts `ways` ways (the chips of
-    one pipeline stage), everything over the stages.
+    Attention, embeddings and head belong to the group; feed-forward layers and experts to the stage.
     """
-    a, b = 1.0 / tensor_parallel, 1.0 / ways
-    n = model.n_experts
-    share = stack(a, a, b, b, n * b, n * b, b, (2.0 - model.tied_embeddings) * a)
-    return np.sum(operators.params * operators.layers * share, axis=0) * weight_bits / 8 / pipeline_parallel
+    everything = operators.params * operators.layers
+    group = everything[0] + everything[1] + everything[HEAD] * (2.0 - model.tied_embeddings)
+    stage = everything[2] + everything[3] + everything[6] + model.n_experts * (everything[4] + everything[5])
+    return group, stage
 
 
 def expert_miss(model):
@@ -127,7 +125,7 @@ def kv_bytes(model, context_tokens, kv_bits, tensor_parallel=1.0):
     return cached_tokens(model, context_tokens) * kv_bytes_per_token_layer(model, kv_bits, tensor_parallel) + state
 
 
-def decode_attention_flop_per_token_layer(model):
+def decode_attention_flop(model):
     """FLOP of one new token against one cached token in one layer: `4 n_q h`, absorbed MLA `2 n_q (2 d_c + d_rope)`. [FLOP]"""
     absorbed = 2 * model.n_heads * (2 * model.kv_lora_rank + model.d_rope)
     return np.where(model.kv_lora_rank > 0, absorbed, 4 * model.n_heads * model.d_head)

@@ -1,0 +1,227 @@
+"""Fields of many rows, looked up when asked for: what the caller named, else the fact of the row's id.
+
+Ids become row numbers of the catalog's tables here, so that the kernel sees numbers only. Also the checks of what a
+caller may give, shared by `Scenario.vary`, frames and parameters.
+"""
+
+import numpy as np
+
+from . import catalog, values
+from .values import CHOICES, ENGINE_FACTS, FIELDS, IDS, OUTPUTS, OWNER, SLOS, WHOLE
+
+CHUNK = 8192  # rows worked on at once: the arrays of a step then stay in the cache
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless `name` is a field that may be varied."""
+    if name not in FIELDS:
+        hint = catalog.nearest(name, FIELDS)
+        raise ValueError(f"no field named '{name}'{hint}")
+    if name in values.TEXTS and name not in IDS + CHOICES:
+        raise ValueError(f"{name} describes the {OWNER[name]} and cannot be varied")
+
+
+def check_numbers(name: str, given, nan_is_none: bool) -> np.ndarray:
+    """`given` as floats, within the field's allowed range; NaN passes only where it means "not named".
+
+    Raises
+    ------
+    ValueError
+        Naming the field, the first bad value, and what is allowed.
+    """
+    try:
+        numbers = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        bad = next((x for x in np.ravel(np.asarray(given, dtype=object)) if not _is_number(x)), given)
+        raise ValueError(f"{name} must be a number, got {bad!r}") from None
+    meta = FIELDS[name].metadata
+    low, high = meta["allowed"]
+    bad = np.isinf(numbers) | (numbers < low) | (numbers > high)
+    if meta["above"]:
+        bad |= numbers == low
+    if not nan_is_none:
+        bad |= np.isnan(numbers)
+    if name in WHOLE:
+        bad |= np.isfinite(numbers) & (numbers != np.floor(numbers))
+    if bad.any():
+        value = numbers[bad].flat[0]
+        whole = "a whole number " if name in WHOLE else ""
+        least = f"above {low:g}" if meta["above"] else f"at least {low:g}"
+        most = "finite" if high == np.inf else f"at most {high:g}"
+        raise ValueError(f"{name} must be {whole}{least} and {most}, got {value:g}")
+    return numbers
+
+
+def _is_number(x) -> bool:
+    try:
+        float(x)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def choice_names(name: str) -> tuple[str, ...]:
+    """What a choice field may be."""
+    if name == "engine":
+        return tuple(id.removeprefix("engine/") for id in catalog.table("engine").ids)
+    return FIELDS[name].metadata["choices"]
+
+
+def check_choice(name: str, given) -> int:
+    """Number of the choice; -1 for none."""
+    if given is None or given == "" or given != given:
+        return -1
+    names = choice_names(name)
+    if given not in names:
+        raise ValueError(f"unknown {name} '{given}'{catalog.nearest(str(given), names)}; it is one of {', '.join(names)}")
+    return names.index(given)
+
+
+class Columns:
+    """Every field of `n` rows as an attribute: a float, or an array of n. Choices come as their number.
+
+    `codes` maps a part to the row numbers of its catalog table, where the rows name ids of their own; `named` maps
+    fields to arrays with NaN where a row does not name them. Anything else comes from the scenario `base`.
+    """
+
+    def __init__(self, base, n, codes, named, part=slice(None)):
+        self.base, self.n, self.codes, self._named, self._part = base, n, codes, named, part
+
+    def rows(self, part: slice) -> "Columns":
+        codes = {key: numbers[part] for key, numbers in self.codes.items()}
+        n = len(range(*part.indices(self.n)))
+        return Columns(self.base, n, codes, {name: x[part] for name, x in self._named.items()}, part)
+
+    def table(self, key):
+        return catalog.table(key, self.base.as_of)
+
+    def code(self, key):
+        """Row number of the table of `key` for each row, or one for all."""
+        id = "default" if key == "finance" else getattr(self.base, key).__dict__[key] if key not in self.codes else None
+        return self.codes[key] if key in self.codes else self.table(key).row[id]
+
+    def named(self) -> dict:
+        """Fields that are named, by the scenario behind or by the rows: True, or a bool array where only some rows do."""
+        base = {name: True for name in self.base.named if OWNER[name] not in self.codes}
+        rows = {name: x >= 0 if name in CHOICES else ~np.isnan(x) for name, x in self._named.items()}
+        return base | {name: True if there.all() else there | base.get(name, False) for name, there in rows.items()}
+
+    def __getattr__(self, name):
+        if name.startswith("_") or name not in FIELDS:
+            raise AttributeError(name)
+        value = self._choice(name) if name in CHOICES else self._number(name)
+        setattr(self, name, value)
+        return value
+
+    def _number(self, name):
+        key = OWNER[name]
+        if key in self.codes:
+            value = self.table(key).columns[name][self.codes[key]]
+        else:
+            value = getattr(getattr(self.base, key), name)
+            value = value[self._part] if np.ndim(value) else value
+        if name in self._named:
+            own = self._named[name]
+            missing = np.isnan(own)
+            value = own if name in SLOS or not missing.any() else np.where(missing, value, own)
+        if name in ENGINE_FACTS:
+            facts = self.table("engine").columns[name][self.engine]
+            value = np.where(np.isnan(value), facts, value) if np.ndim(value) else (facts if value != value else value)
+        return value
+
+    def _choice(self, name):
+        value = check_choice(name, getattr(getattr(self.base, OWNER[name]), name))
+        if name == "engine" and value < 0:
+            value = self._usual_engine()
+        if name in self._named:
+            own = self._named[name]
+            value = np.where(own >= 0, own, value).astype(int)
+        return value
+
+    def _usual_engine(self):
+        if "chip" not in self.codes:
+            return max(check_choice("engine", self.base.chip.usual_engine), 0)
+        usual = self.table("chip").columns["usual_engine"]
+        return np.array([max(check_choice("engine", name), 0) for name in usual])[self.codes["chip"]]
+
+    def missing(self, name):
+        """Where a row has no figure for a field: a bool or an array; False at once where the table has no gap."""
+        key = OWNER[name]
+        if key in self.codes and name not in self._named:
+            gaps = np.isnan(self.table(key).columns[name])
+            return gaps[self.codes[key]] if gaps.any() else False
+        value = np.isnan(getattr(self, name))
+        return value if np.any(value) else False
+
+
+def from_frame(frame, base, keep=()) -> tuple[Columns, dict]:
+    """Columns of a frame, one scenario a row, and the columns to hand through.
+
+    Raises
+    ------
+    ValueError
+        For a column that is no field, output or kept name, for a bad value, and for two loads in one row.
+    """
+    for name in keep:
+        if name in FIELDS or name in OUTPUTS:
+            raise ValueError(f"keep: '{name}' is a field or an output of the model; rename the column")
+        if name not in frame.columns:
+            raise ValueError(f"keep: the frame has no column '{name}'")
+    record = "batch_limit" in frame.columns
+    codes, named, kept = {}, {}, {}
+    for name in frame.columns:
+        if name in keep:
+            kept[name] = frame[name]
+        elif name in IDS:
+            codes[name] = _id_codes(name, frame[name], base)
+        elif name in CHOICES:
+            named[name] = _choice_codes(name, frame[name])
+        elif name in OUTPUTS and name not in FIELDS:
+            continue
+        else:
+            check_name(name)
+            named[name] = check_numbers(name, frame[name].to_numpy(), nan_is_none=True)
+    loads = [name for name in values.LOADS if name in named]
+    if record and len(loads) > 1 and "batch" in loads:
+        others = np.any([~np.isnan(named[name]) for name in loads if name != "batch"], axis=0)
+        named["batch"] = np.where(others, np.nan, named["batch"])
+    _check_loads(named, loads)
+    return Columns(_without(base, loads), len(frame), codes, named), kept
+
+
+def _without(base, loads):
+    """`base` without its own load where the frame brings one."""
+    return base.vary(**{name: None for name in values.LOADS if name in base.named}) if loads else base
+
+
+def _check_loads(named, loads):
+    given = [(name, ~np.isnan(named[name])) for name in loads]
+    both = [name for name in ("utilization", "demand_requests_per_s") if name in named]
+    for pair in ([given] if len(given) > 1 else []) + ([[(n, ~np.isnan(named[n])) for n in both]] if len(both) > 1 else []):
+        if (np.sum([there for _, there in pair], axis=0) > 1).any():
+            raise ValueError(f"a row may name only one of {', '.join(name for name, _ in pair)}")
+
+
+def _id_codes(name, column, base):
+    row = catalog.table(name, base.as_of).row
+    own = row.get(getattr(base, name).__dict__[name], 0)
+
+    def number(text):
+        catalog.check_id(name, text, base.as_of) if text not in row else None
+        return row[text]
+
+    return _numbered(column, number, own)
+
+
+def _choice_codes(name, column):
+    return _numbered(column, lambda text: check_choice(name, text), -1).astype(float)
+
+
+def _numbered(column, number, blank):
+    """Each row's `number(text)`, worked out once a distinct text; `blank` where there is none."""
+    column = column.astype("category")
+    codes, texts = column.cat.codes.to_numpy(), column.cat.categories
+    numbers = np.full(len(texts) + 1, blank)
+    for i in np.unique(codes[codes >= 0]):
+        numbers[i] = number(str(texts[i])) if str(texts[i]) else blank
+    return numbers[codes]

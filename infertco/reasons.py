@@ -1,0 +1,165 @@
+"""Why a row has no number, which limit it misses, and which weak facts it rests on: bits first, words last.
+
+Every cause is one bit of an integer a row, so a million rows cost a few array operations; a text is composed once for
+each distinct combination of ids and cause, and carries no row's own number.
+"""
+
+import numpy as np
+
+from . import catalog, values
+from .kernel import roofline
+
+FACTS = dict(  # what each group of outputs rests on; facts without a bit are only named where they are weak
+    model=("n_layers", "d_model", "n_heads", "n_kv_heads", "d_head", "d_ff", "vocab_size"),
+    workload=("input_tokens", "output_tokens"),
+    memory=("hbm_bytes", "hbm_bytes_per_s"),
+    format=("peak_flop_per_s_bf16",),
+    link=("link_bytes_per_s", "scale_up_domain", "scale_out_bytes_per_s"),
+    power=("tdp_w", "host_w", "network_w", "pue"),
+    bought=("chip_usd", "host_usd", "network_usd", "usd_per_kwh"),
+    owned=("facility_usd_per_w",),
+    colo=("colo_usd_per_kw_month",),
+    on_demand=("cloud_usd_per_hour_on_demand",),
+    reserved=("cloud_usd_per_hour_reserved",),
+    spot=("cloud_usd_per_hour_spot",),
+    carbon=("grid_g_per_kwh",),
+    load=("prefix_hit_rate", "ttft_slo_s", "tpot_slo_s", "utilization"),
+    draw=("billing_power_share", "idle_power_share"),
+    rates=("peak_flop_per_s_fp8", "compute_efficiency_16", "memory_efficiency_16", "tpot_spread"),
+    capital=(
+        "cost_of_capital", "chip_life_years", "residual_share", "maintenance_share", "insurance_share", "staff_usd_per_kw_year",
+        "software_usd_per_chip_year", "other_usd_per_chip", "availability",
+    ),
+    building=("facility_life_years", "facility_maintenance_share"),
+    egress=("usd_per_gb_egress",),
+)  # fmt: skip
+SERVED = ("model", "workload", "memory", "format", "link", "rates", "load", "power", "draw", "carbon")
+GROUPS = {  # by ownership
+    0: (*SERVED, "bought", "capital", "owned", "building"),
+    1: (*SERVED, "bought", "capital", "colo"),
+    2: (*SERVED, "egress"),
+}
+RENTS = (FACTS["on_demand"], FACTS["reserved"], FACTS["spot"])
+CAUSES = dict(
+    clients="load by clients or arrivals is not modeled yet; give a batch",
+    pools="disaggregated pools are not modeled yet; set prefill_workers to 0",
+    draft="speculative decoding is not modeled yet; set draft_tokens to 0",
+    heads="tensor_parallel does not divide the attention heads of {model}",
+    experts="expert_parallel does not spread the experts of {model} evenly over the chips",
+    fit="{model} does not fit: weights and one request of full length need more memory than the replica of {chip} has",
+    batch="the batch does not fit: its KV cache needs more memory than the replica of {chip} has left",
+    ttft="misses the TTFT limit",
+    tpot="misses the TPOT limit",
+    quantile="slo_quantile needs an arrival rate",
+    context="the request is longer than the longest context of {model}",
+    fleet="fleets for a demand are not modeled yet",
+)
+TOLD = ("model", "workload", "memory", "format", "link", "power", "bought", "owned", "colo", "on_demand", "reserved", "spot", "carbon")
+BIT = {name: np.int64(1) << np.int64(i) for i, name in enumerate([*(f for g in TOLD for f in FACTS[g]), *CAUSES])}
+LIMITS = ("memory", "tpot", "ttft", "given", "max_batch", "")
+BOUNDS = ("compute", "memory", "network", "overhead", "")
+
+
+def lacking(c, group):
+    """Bits of the facts of a group that a row has no figure for."""
+    total = np.int64(0)
+    for name in FACTS[group]:
+        gap = c.missing(name)
+        total = total if gap is False else total | np.where(gap, BIT[name], 0)
+    return total
+
+
+def cause(name, where):
+    """Bit of a cause where it holds."""
+    return np.where(where, BIT[name], np.int64(0))
+
+
+def unfit(faults):
+    """True where the model or the batch does not fit in memory."""
+    return faults & (BIT["fit"] | BIT["batch"]) != 0
+
+
+def missed(faults):
+    """True where a latency limit is missed, or cannot be judged."""
+    return faults & (BIT["ttft"] | BIT["tpot"] | BIT["quantile"]) != 0
+
+
+def texts(columns, found, names) -> dict:
+    """Text columns of the result as Categoricals: reason, weak, bound, batch_limit, compute_format."""
+    import pandas as pd
+
+    def words(name, options):
+        used = [option for option in options if option] + [""]
+        codes = np.asarray(found[name])
+        return pd.Categorical.from_codes(np.array([used.index(option) for option in options])[codes], used)
+
+    out = {}
+    for name, options in (("bound", BOUNDS), ("batch_limit", LIMITS), ("compute_format", roofline.FORMATS)):
+        if name in names:
+            out[name] = words(name, options)
+    if "reason" in names:
+        out["reason"] = _reasons(columns, found["faults"])
+    if "weak" in names:
+        out["weak"] = _weak(columns)
+    return out
+
+
+def _reasons(columns, faults):
+    rows = np.flatnonzero(faults)
+    ids = {key: np.broadcast_to(columns.code(key), columns.n)[rows] for key in values.IDS}
+
+    def told(i):
+        return _reason(columns, faults[rows[i]], {key: columns.table(key).ids[codes[i]] for key, codes in ids.items()})
+
+    return _composed(columns.n, rows, [faults[rows], *ids.values()], told)
+
+
+def _reason(columns, bits, ids):
+    told = [text.format(**ids) for name, text in CAUSES.items() if bits & BIT[name]]
+    for name in (name for group in TOLD for name in FACTS[group]):
+        if bits & BIT[name]:
+            id, label = ids[values.OWNER[name]], values.FIELDS[name].metadata["label"]
+            told.append(f"{id} has no figure for {name} ({label}); overlay {catalog.overlay_line(id, name)}")
+    return "; ".join(told)
+
+
+def _weak(columns):
+    """The weak facts among those a row's numbers rest on, per combination of ids, ownership and what the row names."""
+    parts = {key: np.broadcast_to(columns.code(key), columns.n) for key in (*values.IDS, "finance")}
+    who, how = (np.broadcast_to(getattr(columns, name), columns.n) for name in ("ownership", "commitment"))
+    named = columns.named()
+    partly = [name for name, rows in named.items() if np.ndim(rows) and not rows.all()]
+
+    def told(i):
+        facts = [name for group in GROUPS[who[i]] for name in FACTS[group]] + (list(RENTS[how[i]]) if who[i] == 2 else [])
+        words = []
+        for key, codes in parts.items():
+            weak, row = columns.table(key).weak, codes[i]
+            mine = [f for f in dict.fromkeys(facts) if values.OWNER[f] == key and weak[f][row] and not _named(named, f, i)]
+            words += [f"{columns.table(key).ids[row]}: {', '.join(mine)}"] if mine else []
+        return "; ".join(words)
+
+    return _composed(columns.n, np.arange(columns.n), [*parts.values(), who, how, *(named[f] for f in partly)], told)
+
+
+def _named(named, field, row):
+    rows = named.get(field, False)
+    return bool(rows[row]) if np.ndim(rows) else bool(rows)
+
+
+def _composed(n, rows, keys, told):
+    """Categorical of n texts: `told(i)` for entry i of `rows`, once a distinct combination of `keys`; '' elsewhere."""
+    import pandas as pd
+
+    key = np.zeros(len(rows), dtype=np.int64)
+    for part in keys:
+        number, distinct = pd.factorize(np.asarray(part))
+        key = key * (len(distinct) + 1) + number
+    number, distinct = pd.factorize(key)
+    first = np.zeros(len(distinct), dtype=int)
+    first[number[::-1]] = np.arange(len(rows))[::-1]
+    found = [told(i) for i in first]
+    texts = list(dict.fromkeys(["", *found]))
+    codes = np.zeros(n, dtype=int)
+    codes[rows] = np.array([texts.index(text) for text in found], dtype=int)[number]
+    return pd.Categorical.from_codes(codes, texts)
