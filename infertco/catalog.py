@@ -2,8 +2,9 @@
 
 Every file is read once, checked cell by cell, converted to base units and kept. A fact holds from its date on: under
 `as_of` the newest not later than it is in force, and one dated later does not exist. An overlay's fact replaces the
-shipped one of the same item and parameter, whatever their dates. Nothing is computed here and nothing invented: a
-missing figure is NaN (or the neutral default of its field: no experts, no window).
+shipped one of the same item and parameter, whatever their dates. Efficiencies are fitted, to the past as a whole, and
+are the same under every `as_of`. Nothing is computed here and nothing invented: a missing figure is NaN (or the
+neutral default of its field: no experts, no window).
 """
 
 import os
@@ -165,8 +166,9 @@ def sources():
 
 
 def data_date(as_of: str | None = None) -> str:
-    """Date of the newest fact not later than `as_of`."""
-    return max((f.date for name in FILES for f in _dated(read(_layers(), name), _as_of(as_of))), default="")
+    """Date of the newest fact not later than `as_of`; demand, which has forecasts, left out."""
+    names = (name for name in FILES if name != "demand")
+    return max((f.date for name in names for f in _dated(read(_layers(), name), _as_of(as_of))), default="")
 
 
 def overlay_line(id: str, field: str) -> str:
@@ -211,21 +213,21 @@ def _in_force(layers, kind, as_of):
     """{id: {field: Fact}}; a chip's efficiencies are its class's unless it states its own."""
     known = read(layers, KINDS[kind])
 
-    def newest(known, item):
+    def newest(known, item, as_of):
         found = {p: applicable(layered, as_of) for p, layered in known[item].items()}
         found = {p: follow(known, f[-1], as_of) for p, f in found.items() if f}
         return {p: f for p, f in found.items() if f}
 
     if kind == "engine":
-        items = {item.removeprefix("engine/"): newest(known, item) for item in known if item.startswith("engine/")}
+        items = {i.removeprefix("engine/"): newest(known, i, None) for i in known if i.startswith("engine/")}
     else:
-        items = {item: newest(known, item) for item in known if "/" not in item}
+        items = {item: newest(known, item, as_of) for item in known if "/" not in item}
     if kind == "chip":
         classes = read(layers, "efficiency")
         _check_classes(known, classes)
         for item, own in items.items():
             if own and "efficiency_class" in own:
-                items[item] = newest(classes, own["efficiency_class"].value) | own
+                items[item] = newest(classes, own["efficiency_class"].value, None) | own
     return {item: found for item, found in items.items() if found}
 
 

@@ -30,7 +30,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     word = word.lower()
     score = {k: max(SequenceMatcher(None, word, k.lower()[:n]).ratio() for n in (None, len(word))) for k in known}
     best = max(score, key=score.get, default="")
-    return f"; did you mean '{best}'?" if score.get(best, 0) >= 0.6 else "."
+    return f"; did you mean '{best}'?" if word and score.get(best, 0) >= 0.6 else "."
 
 
 def unknown(what: str, word: str, known: Iterable[str]) -> str:
