@@ -26,6 +26,7 @@ KINDS = dict(chip="chips", model="models", workload="workloads", site="sites", e
 _overlays = tuple(Path(p) for p in os.environ.get("INFERTCO_DATA", "").split(os.pathsep) if p)
 
 
+@cache
 def data_dir() -> Path:
     """Folder of the shipped facts: inside the installed package, or beside it in a clone."""
     inside = Path(__file__).parent / "data"

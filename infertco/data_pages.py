@@ -93,7 +93,7 @@ LICENSE = """# Terms of the data
 
 Made from `sources.csv` (`python -m infertco.data_pages`). The numbers are facts, each with the key of its source; no
 source's own text is copied. The selection and arrangement, and the notes, are under the license of the package. Data
-whose terms forbid passing it on is not here.
+whose terms forbid passing it on is not here. Where terms ask for attribution, the line below is it.
 
 | key | source | terms |
 |---|---|---|
@@ -123,10 +123,10 @@ def _parameters(name):
     """The table of one file: parameter, base unit, plausible range or choices, meaning."""
     rows = []
     for parameter, spec in PARAMETERS[name].items():
-        low, high = spec.get("usual", (0, float("inf")))
-        span = (
-            _code(spec["choices"]) if spec.get("choices") else "" if spec["unit"] == "text" else f"{low:g} to {high:g}"
-        )
+        low, high = spec.get("usual", (0, 0))
+        span = f"at least {low:g}" if high == float("inf") else f"{low:g} to {high:g}"
+        if spec["unit"] == "text":
+            span = _code(spec["choices"])
         rows.append(f"| `{parameter}` | {spec['unit']} | {span} | {spec['help']} |")
     title = f"### {name}.csv" if name in FILES else f"### {name[:-1]}.csv, items with a `/`"
     return "\n".join([title, "", "| parameter | unit | plausible | meaning |", "|---|---|---|---|", *rows])

