@@ -120,7 +120,7 @@ def as_text(table) -> str:
         value, meta = table.at[row, name], values.OUTPUTS.get(name) or values.FIELDS[name].metadata
         if isinstance(value, str) or meta["unit"] in ("bool", "text"):
             return str(value) or "-"
-        text = units.format(value, meta["unit"], 3 if name in values.OUTPUTS else None, name=name)
+        text = units.format(value, meta["unit"], 3 if name in values.OUTPUTS and value % 1 else None, name=name)
         if f"{name}_low" not in table or value != value:
             return text
         ends = (table.at[row, name + end] for end in ("_low", "_high"))
@@ -141,7 +141,8 @@ def fact_lines(facts) -> list:
     lines = [FACT]
     for f in filter(None, facts):
         low, high = ("" if x != x else units.format(x, f.unit) for x in (f.low, f.high))
-        lines.append([f.parameter, f.printed_value, f.printed_unit, low, high, f.source, f.date, f.confidence, f.note])
+        unit = "" if f.printed_unit == "text" else f.printed_unit
+        lines.append([f.parameter, f.printed_value, unit, low, high, f.source, f.date, f.confidence, f.note])
     return lines
 
 

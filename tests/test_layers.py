@@ -11,19 +11,23 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "infertco"
 LONGEST = 350
 
-# units - values -+- vocabulary - facts - catalog - columns -+
-#                 +- kernel/ ------------------------ scenario +- studies/ -- views/ -- cli
-FACTS = {"units", "values", "vocabulary", "facts", "catalog"}
-MODEL = FACTS | {"columns", "kernel", "scenario"}
+# units - values -+- vocabulary - facts - catalog -+- columns - reasons -+
+#                 +- kernel/ ----------------------+- stages - scenario -+- studies/ -- views/ -- cli
+FACTS = {"units", "values", "vocabulary", "facts", "model_config", "catalog"}
+MODEL = FACTS | {"kernel", "columns", "reasons", "stages", "scenario"}
 ALLOWED = {
     "units": set(),
     "values": {"units"},
     "vocabulary": {"units", "values"},  # the words of the data files
-    "facts": {"units", "values", "vocabulary"},  # the files read and checked
-    "catalog": {"units", "values", "vocabulary", "facts"},
+    "facts": {"units", "values", "vocabulary"},  # the files, read and checked
+    "model_config": {"units", "values", "vocabulary"},  # a config.json to a line of models.csv
+    "data_pages": {"units", "vocabulary"},  # writes data/README.md and data/LICENSE.md
+    "catalog": {"units", "values", "vocabulary", "facts", "model_config"},
     "kernel": {"units", "values", "kernel"},
     "columns": FACTS,  # the fields of many rows
-    "scenario": FACTS | {"columns", "kernel"},
+    "reasons": FACTS | {"kernel"},  # causes to words
+    "stages": FACTS | {"kernel", "columns", "reasons"},  # the whole model
+    "scenario": FACTS | {"kernel", "columns", "reasons", "stages"},
     "studies": MODEL | {"studies"},
     "views": MODEL | {"studies", "views", "infertco"},
     "cli": MODEL | {"studies", "views", "infertco"},

@@ -155,16 +155,18 @@ def test_the_wheel_finds_its_own_data_and_its_command(unpacked):
 
 
 # ---------------------------------------------------------------- import
-def test_importing_the_package_loads_no_table_chart_or_solver_and_is_quick():
+def test_importing_the_package_loads_no_table_chart_or_solver_and_is_quick(tmp_path):
     code = f"""
 import sys, time
-start = time.process_time()
+start = time.perf_counter()
 import infertco
-print(time.process_time() - start, *(name for name in {LAZY} if name in sys.modules))"""
+print(time.perf_counter() - start, *(name for name in {LAZY} if name in sys.modules))"""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}  # the first run compiles, as a user's would
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [sys.executable, "-c", code]
-    runs = [subprocess.check_output(command, cwd=ROOT, text=True).split() for _ in range(5)]
+    runs = [subprocess.check_output(command, cwd=ROOT, env=environment, text=True).split() for _ in range(5)]
     assert [run[1:] for run in runs] == [[]] * 5
-    assert min(float(run[0]) for run in runs) <= IMPORT_S  # processor time: a busy machine is not the package's fault
+    assert min(float(run[0]) for run in runs) <= IMPORT_S
 
 
 def test_the_version_is_said_once():
