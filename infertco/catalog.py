@@ -229,7 +229,7 @@ def _in_force(layers, kind, as_of):
         for item, own in items.items():
             if own and "efficiency_class" in own:
                 items[item] = newest(classes, own["efficiency_class"].value, None) | own
-    return {item: found for item, found in items.items() if found}
+    return {item: found for item, found in items.items() if found or kind == "finance"}  # assumptions have no birthday
 
 
 def _check_classes(chips, classes):

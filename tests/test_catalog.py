@@ -266,6 +266,13 @@ def test_what_is_dated_later_does_not_exist(shipped):
     assert catalog.data_date() == "2025-06-30" and catalog.data_date("2024") == "2024-11"
 
 
+def test_the_row_of_finance_stays_though_its_facts_do_not_exist_yet(shipped):
+    write(shipped, finance=(LONG, "default,utilization,0.7,1,0.4,0.85,ours,2026,estimate,planning figure"))
+    assert cell("finance", "default", "utilization") == 0.7
+    assert math.isnan(cell("finance", "default", "utilization", "2020"))
+    assert cell("finance", "default", "ownership", "2020") == "colo"  # the field's own default
+
+
 def test_weak_facts_are_marked(shipped):
     chip, model, workload = (catalog.table(kind) for kind in ("chip", "model", "workload"))
     assert chip.weak["chip_usd"][chip.row["h100-sxm"]] and not chip.weak["hbm_bytes"].any()
