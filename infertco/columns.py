@@ -84,21 +84,19 @@ class Columns:
     fields to arrays with NaN where a row does not name them. Anything else comes from the scenario `base`.
     """
 
-    def __init__(self, base, n, codes, named, part=slice(None)):
+    def __init__(self, base, n, codes, named, part=slice(None), tables=None):
         self.base, self.n, self.codes, self._named, self._part = base, n, codes, named, part
+        self.tables = tables or _tables(base.as_of, codes)
 
     def rows(self, part: slice) -> "Columns":
         codes = {key: numbers[part] for key, numbers in self.codes.items()}
         n = len(range(*part.indices(self.n)))
-        return Columns(self.base, n, codes, {name: x[part] for name, x in self._named.items()}, part)
-
-    def table(self, key):
-        return catalog.table(key, self.base.as_of)
+        return Columns(self.base, n, codes, {name: x[part] for name, x in self._named.items()}, part, self.tables)
 
     def code(self, key):
         """Row number of the table of `key` for each row, or one for all."""
         id = "default" if key == "finance" else getattr(self.base, key).__dict__[key] if key not in self.codes else None
-        return self.codes[key] if key in self.codes else self.table(key).row[id]
+        return self.codes[key] if key in self.codes else self.tables[key].row[id]
 
     def named(self) -> dict:
         """Fields that are named, by the scenario behind or by the rows: True, or a bool array where only some rows do."""
@@ -115,19 +113,27 @@ class Columns:
 
     def _number(self, name):
         key = OWNER[name]
-        if key in self.codes:
-            value = self.table(key).columns[name][self.codes[key]]
-        else:
-            value = getattr(getattr(self.base, key), name)
-            value = value[self._part] if np.ndim(value) else value
+        if name in self._named and (name in SLOS or not np.isnan(self._named[name]).any()):
+            return self._named[name]
+        value = self._fact(key, name)
         if name in self._named:
-            own = self._named[name]
-            missing = np.isnan(own)
-            value = own if name in SLOS or not missing.any() else np.where(missing, value, own)
+            value = np.where(np.isnan(self._named[name]), value, self._named[name])
         if name in ENGINE_FACTS:
-            facts = self.table("engine").columns[name][self.engine]
+            facts = self.tables["engine"].columns[name][self.engine]
             value = np.where(np.isnan(value), facts, value) if np.ndim(value) else (facts if value != value else value)
         return value
+
+    def _fact(self, key, name):
+        if key not in self.codes:
+            value = getattr(getattr(self.base, key), name)
+            return value[self._part] if np.ndim(value) else value
+        column = self.tables[key].columns[name]
+        known = self.tables["constant"]
+        if (key, name) not in known:  # one value for all ids in use stays a float: cheaper in every formula
+            used = column[self.tables["used"][key]]
+            known[key, name] = float(used[0]) if (used == used[0]).all() or np.isnan(used).all() else None
+        constant = known[key, name]
+        return np.take(column, self.codes[key], mode="clip") if constant is None else constant
 
     def _choice(self, name):
         value = check_choice(name, getattr(getattr(self.base, OWNER[name]), name))
@@ -139,19 +145,20 @@ class Columns:
         return value
 
     def _usual_engine(self):
-        if "chip" not in self.codes:
-            return max(check_choice("engine", self.base.chip.usual_engine), 0)
-        usual = self.table("chip").columns["usual_engine"]
-        return np.array([max(check_choice("engine", name), 0) for name in usual])[self.codes["chip"]]
+        return self.tables["usual_engine"][self.code("chip")]
 
     def missing(self, name):
-        """Where a row has no figure for a field: a bool or an array; False at once where the table has no gap."""
-        key = OWNER[name]
-        if key in self.codes and name not in self._named:
-            gaps = np.isnan(self.table(key).columns[name])
-            return gaps[self.codes[key]] if gaps.any() else False
-        value = np.isnan(getattr(self, name))
-        return value if np.any(value) else False
+        """Where a row has no figure for a field: an array, or a bool for all rows."""
+        gap = np.isnan(getattr(self, name))
+        return gap if gap.any() else False
+
+
+def _tables(as_of, codes):
+    """The catalog's tables by kind; each chip's usual engine by number; ids in use, and the facts they share."""
+    tables = {key: catalog.table(key, as_of) for key in (*IDS, "finance", "engine")}
+    usual = {name: max(check_choice("engine", name), 0) for name in set(tables["chip"].columns["usual_engine"])}
+    used = {key: np.flatnonzero(np.bincount(numbers)) for key, numbers in codes.items() if len(numbers)}
+    return tables | {"used": used, "constant": {}, "usual_engine": np.array([usual[name] for name in tables["chip"].columns["usual_engine"]])}
 
 
 def from_frame(frame, base, keep=()) -> tuple[Columns, dict]:

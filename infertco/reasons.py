@@ -71,7 +71,7 @@ def lacking(c, group):
 
 def cause(name, where):
     """Bit of a cause where it holds."""
-    return np.where(where, BIT[name], np.int64(0))
+    return np.where(where, BIT[name], np.int64(0)) if np.any(where) else np.int64(0)
 
 
 def unfit(faults):
@@ -109,7 +109,7 @@ def _reasons(columns, faults):
     ids = {key: np.broadcast_to(columns.code(key), columns.n)[rows] for key in values.IDS}
 
     def told(i):
-        return _reason(columns, faults[rows[i]], {key: columns.table(key).ids[codes[i]] for key, codes in ids.items()})
+        return _reason(columns, faults[rows[i]], {key: columns.tables[key].ids[codes[i]] for key, codes in ids.items()})
 
     return _composed(columns.n, rows, [faults[rows], *ids.values()], told)
 
@@ -134,9 +134,9 @@ def _weak(columns):
         facts = [name for group in GROUPS[who[i]] for name in FACTS[group]] + (list(RENTS[how[i]]) if who[i] == 2 else [])
         words = []
         for key, codes in parts.items():
-            weak, row = columns.table(key).weak, codes[i]
+            weak, row = columns.tables[key].weak, codes[i]
             mine = [f for f in dict.fromkeys(facts) if values.OWNER[f] == key and weak[f][row] and not _named(named, f, i)]
-            words += [f"{columns.table(key).ids[row]}: {', '.join(mine)}"] if mine else []
+            words += [f"{columns.tables[key].ids[row]}: {', '.join(mine)}"] if mine else []
         return "; ".join(words)
 
     return _composed(columns.n, np.arange(columns.n), [*parts.values(), who, how, *(named[f] for f in partly)], told)

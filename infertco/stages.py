@@ -34,7 +34,8 @@ def model(c: Columns, want: set) -> dict:
     room = np.maximum(np.floor(layout.most_sequences(c, usable, cut, lay, mean)), 1.0)
 
     form, rates = serving.attainable(c, lay, activation_bits, c.link_efficiency)
-    law = serving.law(c, shape, lay, rates, c, c.input_tokens, c.input_tokens - new_tokens)
+    attention_flop = transformer.prefill_attention_flop(c, c.input_tokens, c.input_tokens - new_tokens)
+    law = serving.law(c, shape, lay, rates, c, attention_flop)
     prompt = serving.prompt(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
     cached = transformer.cached_tokens(c, mean)
 
@@ -75,9 +76,9 @@ def model(c: Columns, want: set) -> dict:
         out["batch_limit"] = _batch_limit(c, batch, room, late, served)
     sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
     if want & SHARES:
-        out |= _shares(c, law, prompt, sequences, cached, served)
+        out |= _shares(c, law, new_tokens, sequences, cached, lay, served)
     if want & MONEY:
-        flop = serving.model_flop(c, shape, new_tokens, c.input_tokens, cached, c.output_tokens)
+        flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
         step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
         bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
         peak = serving.pick(form, serving.peaks(c))
@@ -88,7 +89,9 @@ def model(c: Columns, want: set) -> dict:
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
-        out |= _roofline(c, shape, cut, lay, sequences, new_tokens, cached, mean, prompt.alone_s, step_s, serving.pick(form, serving.peaks(c)))
+        flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
+        peak = serving.pick(form, serving.peaks(c))
+        out |= _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prompt.alone_s, step_s, peak)
     return out | dict(faults=faults) | _intervals(c, out, want)
 
 
@@ -117,10 +120,11 @@ def _batch_limit(c, batch, room, late, served):
     return np.select(np.broadcast_arrays(*stops), [5, 3, 1, 2, 0], 4)
 
 
-def _shares(c, law, prompt, sequences, cached, served):
+def _shares(c, law, new_tokens, sequences, cached, lay, served):
     """Shares of one mean step, the prompts read in it included, and the largest."""
     prompts = c.prefill_charge * (sequences - 1) / c.output_tokens
-    parts = [d + prompts * p for d, p in zip(serving.decode_pass(law, sequences, cached), prompt.shared, strict=True)]
+    prompt = serving.prompt_pass(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
+    parts = [d + prompts * p for d, p in zip(serving.decode_pass(law, sequences, cached), prompt, strict=True)]
     total = np.where(served, sum(parts), np.nan)
     shares = [part / total for part in parts]
     bound = np.where(served, np.argmax(np.broadcast_arrays(*shares), axis=0), 4)
@@ -161,9 +165,9 @@ def _rent_lacks(c):
     return serving.pick(c.commitment, tuple(lacking(c, name) for name in ("on_demand", "reserved", "spot"))).astype(np.int64)
 
 
-def _roofline(c, shape, cut, lay, sequences, new_tokens, cached, mean, prefill_s, step_s, peak):
+def _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prefill_s, step_s, peak):
     """Intensity and rate of the two phases on one chip, and what it holds."""
-    read, answer = serving.model_flop(c, shape, new_tokens, c.input_tokens, cached, c.output_tokens)
+    read, answer = flop
     step = answer / c.output_tokens * sequences / lay.ways
     decode_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
     kv = transformer.kv_bytes(c, c.input_tokens, lay.kv_bits, lay.tensor_parallel)

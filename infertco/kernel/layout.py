@@ -50,14 +50,16 @@ def needed_bytes(model, cut, context_tokens, weight_bits, kv_bits, tensor_parall
 def divides_heads(model, tensor_parallel):
     """True where the group cuts the query heads evenly, and the KV heads evenly or repeats them evenly."""
     few, many = np.minimum(model.n_kv_heads, tensor_parallel), np.maximum(model.n_kv_heads, tensor_parallel)
-    with np.errstate(invalid="ignore"):
-        return (model.n_heads % tensor_parallel == 0) & ((many % few == 0) | (model.kv_lora_rank > 0))
+    return _whole(model.n_heads / tensor_parallel) & (_whole(many / few) | (model.kv_lora_rank > 0))
+
+
+def _whole(x):
+    return x == np.floor(x)
 
 
 def divides_experts(model, lay):
     """True where the experts lie evenly: each is split a whole number of ways, and dense models have none to spread."""
-    split = lay.ways / lay.expert_parallel
-    return (split == np.floor(split)) & ((model.n_experts >= lay.expert_parallel) | (model.n_experts == 0))
+    return _whole(lay.ways / lay.expert_parallel) & ((model.n_experts >= lay.expert_parallel) | (model.n_experts == 0))
 
 
 def layout(model, chip, deployment, cut, context_tokens, weight_bits, kv_bits) -> Layout:

@@ -77,8 +77,11 @@ def peaks(chip):
 
 def pick(index, options):
     """One of `options` by an index that may differ by row; NaN past the last."""
-    options = (*options, np.nan)
-    return options[min(int(index), len(options) - 1)] if np.ndim(index) == 0 else np.choose(index, options)
+    if np.ndim(index) == 0:
+        return options[int(index)] if index < len(options) else np.nan
+    if all(np.ndim(option) == 0 for option in options):
+        return np.array([*options, np.nan], dtype=float)[index]
+    return np.choose(index, [*options, np.nan])
 
 
 def attainable(chip, lay, activation_bits, link_efficiency) -> tuple[np.ndarray, Rates]:
@@ -88,12 +91,11 @@ def attainable(chip, lay, activation_bits, link_efficiency) -> tuple[np.ndarray,
     """
     peak = peaks(chip)
     form = roofline.compute_format(activation_bits, peak)
-    head = roofline.compute_format(16.0, peak)
     width = roofline.WIDTH[form]
     compute = pick(width, (chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4))
     memory = pick(width, (chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4))
     kernel = pick(width, (chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4))
-    wide, bandwidth = pick(head, peak), chip.hbm_bytes_per_s
+    wide, bandwidth = layout.chosen(chip.peak_flop_per_s_bf16, chip.peak_flop_per_s_fp16), chip.hbm_bytes_per_s
     return form, Rates(
         flop_per_s=compute * pick(form, peak), head_flop_per_s=chip.compute_efficiency_16 * wide,
         attention_flop_per_s=chip.attention_compute_efficiency * wide, bytes_per_s=memory * bandwidth,
@@ -105,7 +107,7 @@ def attainable(chip, lay, activation_bits, link_efficiency) -> tuple[np.ndarray,
     )  # fmt: skip
 
 
-def law(model, shape, lay, rates: Rates, engine, input_tokens, cached_tokens) -> Law:
+def law(model, shape, lay, rates: Rates, engine, prompt_attention_flop) -> Law:
     """Coefficients of the step time for a model, its operators, a layout, a chip's rates and an engine's fixed times."""
     tp, dp = lay.tensor_parallel, lay.attention_data_parallel
     per_group, per_stage = 1.0 / tp, 1.0 / lay.ways
@@ -126,8 +128,7 @@ def law(model, shape, lay, rates: Rates, engine, input_tokens, cached_tokens) ->
         attention_compute_s=transformer.decode_attention_flop(model) * per_group / rates.attention_flop_per_s / dp,
         attention_memory_s=transformer.kv_bytes_per_token_layer(model, lay.kv_bits, tp) / rates.attention_bytes_per_s / dp,
         state_s=model.n_linear_layers * model.linear_state_bytes * per_group / dp / rates.attention_bytes_per_s,
-        prompt_attention_s=transformer.prefill_attention_flop(model, input_tokens, cached_tokens)
-        * per_group / rates.attention_flop_per_s,
+        prompt_attention_s=prompt_attention_flop * per_group / rates.attention_flop_per_s,
         fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s
         + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
         linear_s=linear_s,
@@ -205,9 +206,8 @@ def decode_pass(law: Law, sequences, cached_tokens) -> Pass:
 
 
 class Prompt(NamedTuple):
-    """Reading one prompt: its cost when the engine is busy with many, and its time alone. Seconds."""
+    """Reading one prompt: its time when the engine is busy with many, and alone. Seconds."""
 
-    shared: Pass
     shared_s: np.ndarray
     alone_s: np.ndarray
     steps: np.ndarray
@@ -220,14 +220,21 @@ def prompt(law: Law, new_tokens, chunk_tokens, groups) -> Prompt:
     """
     steps = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
 
-    def read(prompts, spread):
-        tokens = prompts * new_tokens
-        compute_s, memory_s = split(law, *operators_pass(law, tokens / steps, spread, head_tokens=1.0))
-        return Pass(steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s)
+    def read_s(prompts, spread):
+        operators_s = weighted(law.layers, norm(*operators_pass(law, prompts * new_tokens / steps, spread, head_tokens=1.0)))
+        return steps * (operators_s + law.fixed_s) + law.prompt_attention_s + law.linear_s * prompts * new_tokens
 
-    shared = Pass(*(part / groups for part in read(groups, law.spread)))
-    alone_s = read(1.0, 1.0).total_s if np.any(groups > 1) else shared.total_s
-    return Prompt(shared, shared.total_s, alone_s, steps)
+    shared_s = read_s(groups, law.spread) / groups
+    return Prompt(shared_s, read_s(1.0, 1.0) if np.any(groups > 1) else shared_s, steps)
+
+
+def prompt_pass(law: Law, new_tokens, chunk_tokens, groups) -> Pass:
+    """`prompt(...).shared_s` by what takes it."""
+    steps = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
+    tokens = groups * new_tokens
+    compute_s, memory_s = split(law, *operators_pass(law, tokens / steps, law.spread, head_tokens=1.0))
+    parts = steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s
+    return Pass(*(part / groups for part in parts))
 
 
 def split(law: Law, compute_s, memory_s):
@@ -240,6 +247,50 @@ def share(part_s, total_s):
     """Part of a 2-norm that one of its two sides takes: `part^2 / total`. [s]"""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(total_s > 0, part_s * part_s / total_s, 0.0 * total_s)
+
+
+def cached_attention_s(law: Law, new_tokens, cached_tokens):
+    """Seconds a prompt attends to each of its cached tokens; NaN without any. [s]"""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return law.prompt_attention_s / (cached_tokens + new_tokens / 2) + 0.0 / cached_tokens
+
+
+def latencies_s(law: Law, batch, lay, cached_tokens, output_tokens, read: Prompt, charge):
+    """(TTFT without the engine's first-token overhead, TPOT, decode step) with `batch` sequences in flight. [s]
+
+    With pipeline stages each step of a stage serves `batch / stages` sequences, and a token passes all stages.
+    """
+    sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
+    others = sequences - 1.0
+    step_s = decode_time_s(law, sequences, cached_tokens)
+    tpot_s = step_s + charge * others / output_tokens * read.shared_s
+    ttft_s = read.alone_s + read.steps * np.minimum(others, 1.0) * step_s
+    return ttft_s, tpot_s, step_s
+
+
+def lateness(ttft_s, tpot_s, ttft_slo_s, tpot_slo_s):
+    """The larger of the two latencies over its limit; a NaN limit is none."""
+    return np.fmax(ttft_s / ttft_slo_s, tpot_s / tpot_slo_s)
+
+
+def touched_bytes(model, shape, lay, cut, tokens):
+    """Bytes of weights that a pass over `tokens` tokens reads on one chip, were there no pipeline. [byte]"""
+    one = (shape.params[4] + shape.params[5]) * shape.layers[4]
+    idle = one * (model.n_experts - transformer.experts_touched(model, tokens))
+    return (cut[0] / lay.tensor_parallel + (cut[1] - idle) / lay.ways) * lay.weight_bits / 8
+
+
+def decode_bytes(model, shape, lay, cut, sequences, mean_tokens):
+    """Bytes that one chip must read in a decoding step, were there no pipeline: weights once, and the live KV. [byte]"""
+    kv = transformer.kv_bytes(model, mean_tokens, lay.kv_bits, lay.tensor_parallel) * sequences
+    return touched_bytes(model, shape, lay, cut, sequences) + kv / lay.attention_data_parallel
+
+
+def model_flop(model, shape, new_tokens, prompt_attention_flop, cached_tokens, output_tokens):
+    """FLOP of one request: (prompt, answer). Causal attention, active parameters. [FLOP]"""
+    active, head = transformer.active_params(shape), shape.params[transformer.HEAD]
+    read = 2 * (active - head) * new_tokens + 2 * head + prompt_attention_flop
+    return read, output_tokens * (2 * active + transformer.decode_attention_flop(model) * cached_tokens)
 
 
 def cached_attention_s(law: Law, new_tokens, cached_tokens):
