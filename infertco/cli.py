@@ -19,6 +19,7 @@ from infertco import catalog, units, values
 PLURALS = {f"{name}s": name for name in values.IDS}
 LISTED = ("chips", "models", "workloads", "sites", "links", "demand", "apis", "finance", "efficiency", "sources")
 LISTED_BY = ("name", "vendor", "status", "family", "title", "place")
+LONG_TEXTS = ("reason", "weak")
 FACT = ("parameter", "value", "unit", "low", "high", "source", "date", "confidence", "note")
 
 
@@ -26,7 +27,7 @@ FACT = ("parameter", "value", "unit", "low", "high", "source", "date", "confiden
 def known(kind: str, name: str, names) -> str:
     """`name`, if it is one of `names`."""
     if name not in names:
-        raise ValueError(f"unknown {kind} '{name}'{catalog.nearest(str(name), names)}".rstrip(";"))
+        raise ValueError(f"unknown {kind} '{name}'{catalog.nearest(str(name), names)}".rstrip(";."))
     return name
 
 
@@ -114,7 +115,7 @@ def aligned(rows) -> str:
 
 
 def as_text(table) -> str:
-    """A line a column of the table, scenarios side by side; behind a figure its 80% interval."""
+    """A line a column of the table, scenarios side by side, behind a figure its 80% interval; long texts below."""
 
     def cell(row, name):
         value, meta = table.at[row, name], values.OUTPUTS.get(name) or values.FIELDS[name].metadata
@@ -126,8 +127,9 @@ def as_text(table) -> str:
         ends = (table.at[row, name + end] for end in ("_low", "_high"))
         return f"{text} ({units.span(*ends, meta['unit'], 2, name=name)})"
 
-    shown = [name for name in table if not name.endswith(("_low", "_high"))]
-    return aligned([name, *(cell(row, name) for row in table.index)] for name in shown)
+    shown = [name for name in table if not name.endswith(("_low", "_high")) and name not in LONG_TEXTS]
+    texts = [f"{name}: {text}" for name in LONG_TEXTS for text in dict.fromkeys(table[name]) if text]
+    return "\n".join([aligned([name, *(cell(row, name) for row in table.index)] for name in shown), *texts])
 
 
 def as_json(table) -> str:
@@ -197,7 +199,11 @@ def sweep(spec, out):
     base, axes = (mapping(asked.get(key), f"{spec}: {key}") for key in ("base", "axes"))
     axes = {known("field", name, values.FIELDS): x if isinstance(x, list) else [x] for name, x in axes.items()}
     axes = {name: [parsed(name, item) for item in listed] for name, listed in axes.items()}
-    table = ic.sweep(ic.scenario(**fields(base)), outputs=asked.get("outputs"), **axes)
+    outputs = asked.get("outputs")
+    if not (outputs is None or outputs == "all" or isinstance(outputs, list)):
+        raise ValueError(f"{spec}: outputs must be a list of columns or 'all', got {outputs}")
+    outputs = [str(name) for name in outputs] if isinstance(outputs, list) else outputs
+    table = ic.sweep(ic.scenario(**fields(base)), outputs=outputs, **axes)
     target = Path(out) / f"{Path(spec).stem}.csv"
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}")
@@ -233,7 +239,8 @@ def lab(folder):
 @with_data
 def catalog_(kind, item, pairs):
     """The facts: what there is, or all of one ID with source, date and confidence; `-p as_of=2025` as of then."""
-    as_of, owner = parameters(pairs).get("as_of"), kind.removesuffix("s")
+    asked, owner = parameters(pairs), kind.removesuffix("s")
+    as_of = next((asked[known("parameter of the catalog", name, ["as_of"])] for name in asked), None)
     if kind == "sources":
         table = catalog.sources()
         rows = table.itertuples() if item is None else table.loc[known("source", item, table.index)].items()

@@ -126,6 +126,7 @@ def test_a_wrong_parameter_is_one_line_that_says_what_is_allowed(fails, command,
         (["catalog", "chips", "h10O-sxm"], "unknown chip 'h10O-sxm'; did you mean 'h100-sxm'?"),
         (["catalog", "chip"], "'chip' is not one of"),
         (["catalog", "links", "nowhere"], "unknown item 'nowhere'"),
+        (["catalog", "chips", "-p", "batch=1"], "unknown parameter of the catalog 'batch'"),
         (["catalog", "sources", "nowhere"], "unknown source 'nowhere'"),
         (["sweep", "nowhere.yaml", "--out", "x"], "nowhere.yaml: No such file or directory"),
         (["sweep", "spec.yaml"], "Missing option '--out'"),
@@ -185,11 +186,11 @@ def test_report_hands_over_what_it_checked_and_names_what_was_written(run, monke
 # ---------------------------------------------------------------- evaluate
 def test_the_default_scenario_as_a_table(run):
     status, out, err = run("evaluate")
-    lines = {line.split()[0]: line for line in out.splitlines()}
+    lines = {line.split()[0].rstrip(":"): line for line in out.splitlines()}
     assert (status, err) == (0, "")
     assert "h100-sxm" in lines["chip"]
     assert "ms (" in lines["tpot_s"] and "$" in lines["usd_per_mtok"]
-    assert {"tokens_per_usd", "provisioned_j_per_request", "reason"} <= set(lines)
+    assert {"tokens_per_usd", "provisioned_j_per_request", "weak"} <= set(lines)
     assert not [name for name in lines if name.endswith(("_low", "_high"))]
 
 
@@ -218,12 +219,13 @@ def test_an_infeasible_scenario_is_an_answer(run):
     row = json.loads(out)
     assert (status, err, row["tpot_s"], row["fits_memory"]) == (0, "", None, False)
     assert row["reason"]
-    assert row["reason"] in run(*asked)[1]
+    assert f"reason: {row['reason']}\n" in run(*asked)[1]
 
 
 def test_the_users_own_facts_are_used_and_named_for_the_process_of_a_report(run, tmp_path):
     (tmp_path / "chips.csv").write_text(f"{HEAD}\nh100-sxm,chip_usd,20,USD,,,own,2026-11,press,\n")
-    (tmp_path / "sources.csv").write_text("key,kind,title,url,accessed,terms\nown,press,Own,https://example.org/prices,2026-11-01,facts only\n")
+    source = "key,kind,title,url,accessed,terms\nown,press,Own,https://example.org/prices,2026-11-01,facts only\n"
+    (tmp_path / "sources.csv").write_text(source)
     dear = json.loads(run("evaluate", "--format", "json")[1])["usd_per_mtok"]
     status, out, err = run("evaluate", "--format", "json", "--data", tmp_path)
     assert (status, err) == (0, "")
@@ -255,6 +257,8 @@ def test_a_sweep_is_written_as_csv_and_nothing_else(run, tmp_path):
         ("axes: [batch]", "axes must hold lines of `name: value`"),
         ("base: {chips: [h100-sxm]}", "unknown field 'chips'; did you mean 'chip'?"),
         ("axes: {batch: [1]}\noutputs: [tpot]", "tpot"),
+        ("axes: {batch: [1]}\noutputs: [5]", "5"),
+        ("axes: {batch: [1]}\noutputs: 5", "outputs must be a list of columns or 'all', got 5"),
     ],
 )
 def test_a_wrong_spec_is_one_line_and_leaves_nothing_behind(fails, tmp_path, spec, said):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "infertco"
-LONGEST = 350
+LONGEST = 350  # lines of code: no blanks, comments, docstrings
 
 # units - values -+- vocabulary - facts - catalog -+- columns - reasons -+
 #                 +- kernel/ ----------------------+- stages - scenario -+- studies/ -- views/ -- cli
@@ -106,7 +106,7 @@ def test_imports_point_back_along_the_table(path):
 
 @pytest.mark.parametrize("path", FILES, **by_name)
 def test_no_file_is_too_long_to_read_in_one_sitting(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST
+    assert code_lines(path.read_text(encoding="utf-8")) <= LONGEST
 
 
 @pytest.mark.parametrize("path", KERNEL, **by_name)
