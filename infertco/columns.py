@@ -9,7 +9,7 @@ import numpy as np
 from . import catalog, values
 from .values import CHOICES, ENGINE_FACTS, FIELDS, IDS, OUTPUTS, OWNER, SLOS, WHOLE
 
-CHUNK = 8192  # rows worked on at once: the arrays of a step then stay in the cache
+CHUNK = 16384  # rows worked on at once: the arrays of a step then stay in the cache
 
 
 def check_name(name: str) -> None:
@@ -131,7 +131,8 @@ class Columns:
         known = self.tables["constant"]
         if (key, name) not in known:  # one value for all ids in use stays a float: cheaper in every formula
             used = column[self.tables["used"][key]]
-            known[key, name] = float(used[0]) if (used == used[0]).all() or np.isnan(used).all() else None
+            same = len(used) and ((used == used[0]).all() or np.isnan(used).all())
+            known[key, name] = float(used[0]) if same else None
         constant = known[key, name]
         return np.take(column, self.codes[key], mode="clip") if constant is None else constant
 
@@ -157,7 +158,7 @@ def _tables(as_of, codes):
     """The catalog's tables by kind; each chip's usual engine by number; ids in use, and the facts they share."""
     tables = {key: catalog.table(key, as_of) for key in (*IDS, "finance", "engine")}
     usual = {name: max(check_choice("engine", name), 0) for name in set(tables["chip"].columns["usual_engine"])}
-    used = {key: np.flatnonzero(np.bincount(numbers)) for key, numbers in codes.items() if len(numbers)}
+    used = {key: np.flatnonzero(np.bincount(numbers)) for key, numbers in codes.items()}
     return tables | {"used": used, "constant": {}, "usual_engine": np.array([usual[name] for name in tables["chip"].columns["usual_engine"]])}
 
 

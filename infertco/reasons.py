@@ -163,3 +163,29 @@ def _composed(n, rows, keys, told):
     codes = np.zeros(n, dtype=int)
     codes[rows] = np.array([texts.index(text) for text in found], dtype=int)[number]
     return pd.Categorical.from_codes(codes, texts)
+
+
+def assumptions(scenario):
+    """What a scenario rests on: every fact with value, range, confidence, source and date, those changed marked.
+
+    Returns
+    -------
+    DataFrame
+        field, part, id, label, value, unit, low, high, confidence, source, date, changed; values in base units.
+    """
+    import pandas as pd
+
+    groups = GROUPS[("owned", "colo", "cloud").index(scenario.finance.ownership)]
+    fields = [name for group in groups for name in FACTS[group]]
+    fields += [RENTS[("on_demand", "reserved", "spot").index(scenario.finance.commitment)][0]] if "egress" in groups else []
+    fields += [name for name in scenario.named if name not in (*values.IDS, *fields)]
+    rows = []
+    for name in dict.fromkeys(fields):
+        meta, key, value = values.FIELDS[name].metadata, values.OWNER[name], scenario.value(name)
+        id = "" if key == "deployment" else "default" if key == "finance" else getattr(scenario, key).__dict__[key]
+        fact = None if key == "deployment" else catalog.fact(key, id, name, scenario.as_of)
+        told = (fact.low, fact.high, fact.confidence, fact.source, fact.date) if fact else (np.nan, np.nan, "", "", "")
+        changed = name in scenario.named
+        rows.append((name, key, id, meta["label"], value, meta["unit"], *told, changed))
+    columns = ["field", "part", "id", "label", "value", "unit", "low", "high", "confidence", "source", "date", "changed"]
+    return pd.DataFrame(rows, columns=columns)

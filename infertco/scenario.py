@@ -10,7 +10,7 @@ import numpy as np
 
 from . import catalog, values
 from .columns import CHUNK, Columns, check_choice, check_name, check_numbers, choice_names, from_frame
-from .reasons import texts
+from .reasons import assumptions, texts
 from .stages import model
 from .values import CHOICES, CHOSEN, FIELDS, HEADLINE, IDS, LOADS, OUTPUTS, OWNER, SLOS
 
@@ -87,6 +87,10 @@ class Scenario:
         """The four ids and the fields named, in order: what makes this scenario."""
         return {name: self.value(name) for name in IDS} | {k: v for k, v in self.named.items() if k not in IDS}
 
+    def assumptions(self):
+        """Every fact the scenario rests on, with range, confidence, source and date; a DataFrame (`reasons.assumptions`)."""
+        return assumptions(self)
+
     def __repr__(self):
         shown = (f"{k}={_short(v)}" for k, v in self.fields().items())
         return f"Scenario({', '.join(shown)}{f', as_of={self.as_of!r}' if self.as_of else ''})"
@@ -137,11 +141,13 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         base = base or scenario()
         columns, kept = from_frame(what, base, keep)
         base, index = columns.base, what.index
-    found = {}
+    found, wanted = {}, {*names, *CHOSEN, "faults"}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
         for start in range(0, max(columns.n, 1), CHUNK):
             part = columns.rows(slice(start, start + CHUNK))
-            for name, column in model(part, set(names)).items():
+            for name, column in model(part, wanted).items():
+                if name not in wanted:
+                    continue
                 if name not in found:
                     found[name] = np.empty(columns.n, np.asarray(column).dtype)
                 found[name][start : start + part.n] = column
@@ -171,7 +177,7 @@ def _inputs(columns: Columns, found) -> dict:
     def words(name, codes, options):
         return pd.Categorical.from_codes(np.broadcast_to(codes, columns.n), list(options))
 
-    table = {name: words(name, columns.code(name), columns.table(name).ids) for name in IDS}
+    table = {name: words(name, columns.code(name), columns.tables[name].ids) for name in IDS}
     for name in columns.named():
         if name in CHOICES and name != "engine":
             table[name] = words(name, getattr(columns, name), choice_names(name))

@@ -14,6 +14,8 @@ from .values import INTERVALS, OUTPUTS
 
 SHARES = {"bound", "share_compute", "share_memory", "share_network", "share_overhead"}
 MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or "_j_per" in n or "_g_per" in n or "w_per" in n}
+DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
+DETAIL -= {"energy_j_per_request", "mean_w_per_chip"}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
 
@@ -33,7 +35,7 @@ def model(c: Columns, want: set) -> dict:
     holds = layout.most_sequences(c, usable, cut, lay, longest) >= lay.attention_data_parallel
     room = np.maximum(np.floor(layout.most_sequences(c, usable, cut, lay, mean)), 1.0)
 
-    form, rates = serving.attainable(c, lay, activation_bits, c.link_efficiency)
+    form, peak, rates = serving.attainable(c, lay, activation_bits, c.link_efficiency)
     attention_flop = transformer.prefill_attention_flop(c, c.input_tokens, c.input_tokens - new_tokens)
     law = serving.law(c, shape, lay, rates, c, attention_flop)
     prompt = serving.prompt(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
@@ -50,7 +52,7 @@ def model(c: Columns, want: set) -> dict:
     ttft_s, tpot_s, step_s = latencies(batch)
 
     faults = lacking(c, "model") | lacking(c, "workload") | lacking(c, "memory") | _later(c)
-    faults = faults | cause("peak_flop_per_s_bf16", form == roofline.NO_FORMAT) | _unlinked(c, lay)
+    faults = faults | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay)
     faults = faults | cause("heads", ~layout.divides_heads(c, lay.tensor_parallel)) | cause("experts", ~layout.divides_experts(c, lay))
     laid_out = faults == 0
     faults = faults | cause("fit", laid_out & ~holds) | cause("batch", laid_out & holds & (batch > room))
@@ -81,16 +83,14 @@ def model(c: Columns, want: set) -> dict:
         flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
         step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
         bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
-        peak = serving.pick(form, serving.peaks(c))
         out |= dict(mfu=requests_per_s * sum(flop) / (lay.chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
         phase = c.prefill_charge * prompt.shared_s, c.output_tokens * step_s / sequences
         hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
-        money, unpriced = _money(c, lay.chips, requests_per_s, phase, hits, out["mfu"], out["mbu"])
+        money, unpriced = _money(c, lay.chips, requests_per_s, phase, hits, out["mfu"], out["mbu"], want)
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
         flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
-        peak = serving.pick(form, serving.peaks(c))
         out |= _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prompt.alone_s, step_s, peak)
     return out | dict(faults=faults) | _intervals(c, out, want)
 
@@ -131,38 +131,46 @@ def _shares(c, law, new_tokens, sequences, cached, lay, served):
     return dict(zip(("share_compute", "share_memory", "share_network", "share_overhead"), shares, strict=True)) | dict(bound=bound)
 
 
-def _money(c, chips, requests_per_s, phase, hits, mfu, mbu):
+def _money(c, chips, requests_per_s, phase, hits, mfu, mbu, want):
     """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack."""
     per_chip, served = requests_per_s * c.output_tokens / chips, requests_per_s * c.utilization
     owned, cloud = c.ownership == 0, c.ownership == 2
     rents = (c.cloud_usd_per_hour_on_demand, c.cloud_usd_per_hour_reserved, c.cloud_usd_per_hour_spot)
     active_w = cost.active_w(c.tdp_w, c.idle_power_share, mbu, mfu)
     mean_w = cost.mean_w(c, active_w, c.billing_power_share, c.utilization)
-    hourly = cost.hourly_usd(c, c, c, owned, cloud, serving.pick(c.commitment, rents), mean_w, per_chip * c.utilization)
+    hourly = cost.hourly_usd(c, c, c, owned, cloud, _of(c.commitment, rents), mean_w, per_chip * c.utilization)
     usd_per_chip_hour = sum(hourly)
     usd_per_mtok = cost.usd_per_mtok(usd_per_chip_hour, per_chip, c.utilization)
-    of_all = usd_per_mtok / usd_per_chip_hour
-    prompt = cost.phase_share(c.allocation, *phase, c.input_tokens, c.output_tokens)
-    per_input = c.output_tokens / c.input_tokens
     provisioned_j = cost.provisioned_j_per_request(c, c.pue, chips, requests_per_s)
     energy_j = mean_w * c.pue * chips / served
-    out = {f"usd_per_mtok_{name}": part * of_all for name, part in zip(hourly._fields, hourly, strict=True)} | dict(
+    out = dict(
         usd_per_chip_hour=usd_per_chip_hour, usd_per_mtok=usd_per_mtok, tokens_per_usd=1e6 / usd_per_mtok,
-        usd_per_mtok_input=prompt * usd_per_mtok * per_input, usd_per_mtok_output=(1 - prompt) * usd_per_mtok,
-        usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * c.utilization,
-        usd_per_mtok_cached=usd_per_mtok * c.output_tokens * hits / sum(phase),
-        usd_per_request=usd_per_mtok * c.output_tokens / 1e6,
-        provisioned_j_per_request=provisioned_j, provisioned_j_per_served_request=provisioned_j / c.utilization,
-        energy_j_per_request=energy_j, accelerator_energy_j_per_request=active_w * chips / requests_per_s, mean_w_per_chip=mean_w,
-        carbon_g_per_request=energy_j / 3.6e6 * c.grid_g_per_kwh,
-        embodied_g_per_request=c.embodied_carbon_g * chips / (served * c.chip_life_years * cost.HOURS * 3600),
+        provisioned_j_per_request=provisioned_j, energy_j_per_request=energy_j, mean_w_per_chip=mean_w,
     )  # fmt: skip
+    if want & DETAIL:
+        prompt = cost.phase_share(c.allocation, *phase, c.input_tokens, c.output_tokens)
+        per_input = c.output_tokens / c.input_tokens
+        of_all = usd_per_mtok / usd_per_chip_hour
+        out |= {f"usd_per_mtok_{name}": part * of_all for name, part in zip(hourly._fields, hourly, strict=True)} | dict(
+            usd_per_mtok_input=prompt * usd_per_mtok * per_input, usd_per_mtok_output=(1 - prompt) * usd_per_mtok,
+            usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * c.utilization,
+            usd_per_mtok_cached=usd_per_mtok * c.output_tokens * hits / sum(phase),
+            usd_per_request=usd_per_mtok * c.output_tokens / 1e6,
+            provisioned_j_per_served_request=provisioned_j / c.utilization,
+            accelerator_energy_j_per_request=active_w * chips / requests_per_s,
+            carbon_g_per_request=energy_j / 3.6e6 * c.grid_g_per_kwh,
+            embodied_g_per_request=c.embodied_carbon_g * chips / (served * c.chip_life_years * cost.HOURS * 3600),
+        )  # fmt: skip
     lacks = np.where(cloud, _rent_lacks(c), np.where(owned, lacking(c, "owned"), lacking(c, "colo")) | lacking(c, "bought"))
     return out, lacks | lacking(c, "power") | lacking(c, "carbon")
 
 
 def _rent_lacks(c):
-    return serving.pick(c.commitment, tuple(lacking(c, name) for name in ("on_demand", "reserved", "spot"))).astype(np.int64)
+    return _of(c.commitment, [lacking(c, name) for name in ("on_demand", "reserved", "spot")])
+
+
+def _of(commitment, options):
+    return options[commitment] if np.ndim(commitment) == 0 else np.choose(commitment, options)
 
 
 def _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prefill_s, step_s, peak):

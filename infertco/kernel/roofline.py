@@ -8,9 +8,7 @@ Fixed times (kernel floors, launches) are added outside.
 
 import numpy as np
 
-FORMATS = ("bf16", "fp16", "fp8", "int8", "fp4", "")
-WIDTH = np.array([0, 0, 1, 1, 2, 0])  # 16, 8 or 4 bit: which efficiency a format takes
-NO_FORMAT = 5
+FORMATS = ("bf16", "fp16", "fp8", "int8", "fp4", "")  # "": the chip lists none wide enough
 
 
 def operator_time_s(flop, moved_bytes, flop_per_s, bytes_per_s):
@@ -55,13 +53,17 @@ def ridge_flop_per_byte(flop_per_s, bytes_per_s):
     return flop_per_s / bytes_per_s
 
 
-def compute_format(activation_bits, peaks):
-    """Index into FORMATS of the format the arithmetic runs in, NO_FORMAT where the chip lists none wide enough.
+def arithmetic(activation_bits, bf16, fp16, fp8, int8, fp4):
+    """Peak, width and format the arithmetic runs in: (peak, 8-bit?, 4-bit?, index into FORMATS).
 
-    `peaks` are the chip's dense peaks in that order, NaN where not listed. 4 bits take fp4, 8 take fp8 else int8, 16
-    take bf16 else fp16; a width the chip lacks goes to the next wider one, never narrower.
+    Takes the chip's dense peaks, NaN where not listed. [FLOP/s] 4 bits take fp4, 8 take fp8 else int8, 16 take bf16
+    else fp16; a width the chip lacks goes to the next wider one, never narrower. The peak is NaN where none is left.
     """
-    bf16, fp16, fp8, int8, fp4 = (~np.isnan(p) for p in peaks)
-    wide = np.where(bf16, 0, np.where(fp16, 1, NO_FORMAT))
-    eight = np.where(fp8, 2, np.where(int8, 3, wide))
-    return np.where(activation_bits <= 4, np.where(fp4, 4, eight), np.where(activation_bits <= 8, eight, wide))
+    has_8 = ~(np.isnan(fp8) & np.isnan(int8))
+    four = (activation_bits <= 4) & ~np.isnan(fp4)
+    eight = (activation_bits <= 8) & ~four & has_8
+    wide = np.where(np.isnan(bf16), fp16, bf16)
+    peak = np.where(eight, np.where(np.isnan(fp8), int8, fp8), wide)
+    peak = np.where(four, fp4, peak) if np.any(four) else peak
+    form = np.where(eight, np.where(np.isnan(fp8), 3, 2), np.where(np.isnan(wide), 5, np.where(np.isnan(bf16), 1, 0)))
+    return peak, eight, four, np.where(four, 4, form)

@@ -67,44 +67,33 @@ class Rates(NamedTuple):
     replica_bytes_per_s: np.ndarray  # link between all chips of the replica
 
 
-def peaks(chip):
-    """Dense peaks in the order bf16, fp16, fp8, int8, fp4. [FLOP/s]"""
-    return (
-        chip.peak_flop_per_s_bf16, chip.peak_flop_per_s_fp16, chip.peak_flop_per_s_fp8,
-        chip.peak_flop_per_s_int8, chip.peak_flop_per_s_fp4,
-    )  # fmt: skip
-
-
-def pick(index, options):
-    """One of `options` by an index that may differ by row; NaN past the last."""
-    if np.ndim(index) == 0:
-        return options[int(index)] if index < len(options) else np.nan
-    if all(np.ndim(option) == 0 for option in options):
-        return np.array([*options, np.nan], dtype=float)[index]
-    return np.choose(index, [*options, np.nan])
-
-
-def attainable(chip, lay, activation_bits, link_efficiency) -> tuple[np.ndarray, Rates]:
-    """The format the arithmetic runs in (roofline.FORMATS) and the rates a chip reaches in it.
+def attainable(chip, lay, activation_bits, link_efficiency):
+    """(index of the arithmetic's format, its peak, Rates): what a chip reaches in the format the arithmetic runs in.
 
     Attention and the head run in 16 bit whatever the weights are.
     """
-    peak = peaks(chip)
-    form = roofline.compute_format(activation_bits, peak)
-    width = roofline.WIDTH[form]
-    compute = pick(width, (chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4))
-    memory = pick(width, (chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4))
-    kernel = pick(width, (chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4))
-    wide, bandwidth = layout.chosen(chip.peak_flop_per_s_bf16, chip.peak_flop_per_s_fp16), chip.hbm_bytes_per_s
-    return form, Rates(
-        flop_per_s=compute * pick(form, peak), head_flop_per_s=chip.compute_efficiency_16 * wide,
+    bf16, fp16 = chip.peak_flop_per_s_bf16, chip.peak_flop_per_s_fp16
+    others = chip.peak_flop_per_s_fp8, chip.peak_flop_per_s_int8, chip.peak_flop_per_s_fp4
+    peak, eight, four, form = roofline.arithmetic(activation_bits, bf16, fp16, *others)
+
+    def by_width(at_16, at_8, at_4):
+        value = np.where(eight, at_8, at_16)
+        return np.where(four, at_4, value) if np.any(four) else value
+
+    compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4)
+    memory = by_width(chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4)
+    kernel_s = by_width(chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4)
+    wide, bandwidth = layout.chosen(bf16, fp16), chip.hbm_bytes_per_s
+    rates = Rates(
+        flop_per_s=compute * peak, head_flop_per_s=chip.compute_efficiency_16 * wide,
         attention_flop_per_s=chip.attention_compute_efficiency * wide, bytes_per_s=memory * bandwidth,
         head_bytes_per_s=chip.memory_efficiency_16 * bandwidth,
         attention_bytes_per_s=chip.attention_memory_efficiency * bandwidth,
-        kernel_time_s=kernel, head_kernel_time_s=chip.kernel_time_s_16,
+        kernel_time_s=kernel_s, head_kernel_time_s=chip.kernel_time_s_16,
         group_bytes_per_s=link_efficiency * layout.link_bytes_per_s(chip, lay.tensor_parallel),
         replica_bytes_per_s=link_efficiency * layout.link_bytes_per_s(chip, lay.chips),
     )  # fmt: skip
+    return form, peak, rates
 
 
 def law(model, shape, lay, rates: Rates, engine, prompt_attention_flop) -> Law:
