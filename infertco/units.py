@@ -49,6 +49,7 @@ def to_base(value: float, word: str) -> tuple[float, str]:
 
 NBSP, MINUS, MISSING = "\u00a0", "\u2212", "n/a"
 PREFIXES = {  # base unit: (size, word) on paper, largest first; kW and kJ only from ten of them on
+    "1": ((1e12, "tn"), (1e9, "bn"), (1e6, "m"), (1.0, "1")),
     "byte": ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "byte")),
     "byte/s": ((1e12, "TB/s"), (1e9, "GB/s"), (1e6, "MB/s"), (1.0, "byte/s")),
     "FLOP": ((1e12, "TFLOP"), (1e9, "GFLOP"), (1.0, "FLOP")),
@@ -139,8 +140,10 @@ def format(value: float, unit: str = "1", digits: int | None = None, name: str =
         text = _letters(x / factor, digits, 1e6)
     else:
         text = _digits(x / factor, digits, 2 if unit.startswith(("byte", "FLOP/s")) else 1) if x else "0"
+    if unit == "1":
+        return sign + text + text_unit.removesuffix("1")
     text_unit = PLURAL.get(text_unit, text_unit) if text != "1" else text_unit
-    return sign + text + ("" if bare or text_unit == "1" else NBSP + text_unit)
+    return sign + text + ("" if bare else NBSP + text_unit)
 
 
 def span(low: float, high: float, unit: str = "1", digits: int | None = 2, joint: str = " to ", **how) -> str:

@@ -58,6 +58,7 @@ PARAMETERS = {  # file: parameters of its items; "file/": of its named facts, th
     "finance/": _fields(values.Finance) | _TITLE | {
         "capex_share": _own("1", "Share of the capital cost of an AI data center", 0, 1),
         "all_in_usd_per_chip": _own("USD", "Capital cost of one chip with its host, network and building", 100, 1e6),
+        "unit_cost_usd": _own("USD", "What a chip costs its own operator to make or have made; no market price", 100, 1e6),
         "server_usd": _own("USD", "Price of a server, or of its parts without the chips", 100, 1e7),
         "network_usd_per_hour": _own("USD/h", "Network cost of one chip an hour", 0, 10),
         "network_share": _own("1", "Network cost, share of the server's", 0, 1),
