@@ -1,11 +1,13 @@
 """What surrounds the code: ranges and pins agree, nothing names a machine, the wheel is complete, imports are quick."""
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
 
 import pytest
@@ -26,9 +28,13 @@ MACHINE_PATH = re.compile(rf"(?<![\w/.:~$}}*-])/(?:{FOLDERS})/\w")
 LAZY = ["pandas", "altair", "scipy", "ipywidgets", "papermill", "IPython", "click", "yaml"]
 
 
+def canonical(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
 def requirements() -> dict[str, Requirement]:
     lines = [line for group in (PROJECT["dependencies"], *EXTRAS.values()) for line in group]
-    return {Requirement(line).name.lower().replace("_", "-"): Requirement(line) for line in lines}
+    return {canonical(Requirement(line).name): Requirement(line) for line in lines}
 
 
 def tracked() -> list[Path]:
@@ -66,6 +72,19 @@ def test_every_dependency_has_a_floor_and_a_pin_within_its_range():
         assert all(requirement.specifier.contains(version) for version in pins[name]), name
 
 
+def test_what_the_package_imports_is_declared():
+    declared = {canonical(Requirement(line).name) for line in PROJECT["dependencies"]}
+    homes = packages_distributions()
+    missing = set()
+    for path in (ROOT / "infertco").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and not node.level else []
+            tops = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - {"infertco"}
+            missing |= {top for top in tops if not declared & {canonical(home) for home in homes.get(top, ())}}
+    assert missing == set()
+
+
 def test_the_pins_name_no_address_and_no_file():
     assert "://" not in CONSTRAINTS
     assert not re.search(r"^\s*-|@|/", CONSTRAINTS, flags=re.M)
@@ -76,8 +95,6 @@ def test_the_pins_name_no_address_and_no_file():
 
 
 def test_what_is_installed_here_is_what_the_pins_name():
-    from importlib.metadata import PackageNotFoundError, version
-
     other = []
     for line in CONSTRAINTS.splitlines():
         pin, _, marker = line.partition(" ; ")
