@@ -153,14 +153,15 @@ def span(low: float, high: float, unit: str = "1", digits: int | None = 2, joint
 
 
 def axis_labels(ticks, unit: str = "1", name: str = "") -> list[str]:
-    """The ticks of one axis as text without the unit: equal decimals for money, k and m from 10,000."""
+    """The ticks of one axis as text without the unit: money with cents or without, k and m from 10,000."""
     as_word = word(max(map(abs, ticks)), unit, name)
     if unit == "share":
         return [format(t, unit) for t in ticks]
     numbers = [float(f"{abs(t) / as_word[0]:.6g}") for t in ticks]
     texts = [_letters(x, None, 1e4) if x >= 1e4 else _digits(x, None) for x in numbers]
     if unit.startswith("USD"):
-        places = max((len(t.partition(".")[2]) for x, t in zip(numbers, texts) if x < 1e4), default=0)
-        places = max(places, 2) if places else 0
-        texts = ["$" + (f"{x:,.{places}f}" if 0 < x < 1e4 else t) for x, t in zip(numbers, texts)]
+        decimals = [len(t.partition(".")[2]) if x < 1e4 else 0 for x, t in zip(numbers, texts)]
+        if max(numbers) < 20 * min((x for x in numbers if x), default=1.0):  # one step apart, so one form for all
+            decimals = [max(decimals)] * len(texts)
+        texts = ["$" + (f"{x:,.{max(n, 2) if n else 0}f}" if 0 < x < 1e4 else t) for x, t, n in zip(numbers, texts, decimals)]
     return [(MINUS if t < 0 else "") + text for t, text in zip(ticks, texts)]

@@ -38,7 +38,7 @@ MAKERS = {  # maker: (four shades, pale to dark; shade of its label; shape)
 
 COST = dict(
     accelerator="#21405F", host="#5679A0", network="#9DBAD3", facility="#86735F", electricity="#E3AB32",
-    operations="#8C4038", margin=PAPER,
+    operations="#8C4038", rent=PAPER,
 )  # fmt: skip
 TIERS = dict(
     training="#B98B3C", premium="#0E5A70", cost_optimized="#3F97A8", batch="#9CCBCD", edge="#97493D", spare=PAPER,
@@ -55,7 +55,7 @@ SIZE = dict(title=17, subtitle=13.5, label=12.5, axis=12, row=12.5, note=12, cel
 SEMIBOLD = 600
 LABEL_GAP = 14  # px between two labels, baseline to baseline
 ROW = 28  # px of a lying bar with its gap
-DASH = dict(twin=[6, 3], announced=[2, 3], threshold=[4, 3])
+DASH = dict(twin=[6, 3], announced=[2, 3], threshold=[4, 3], drop=[1, 3])
 WIDTH = dict(notebook=640, live=720, report=627, column=423)
 TITLE_CHARACTERS = 60
 DOUBTFUL_OPACITY = 0.45
