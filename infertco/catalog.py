@@ -109,6 +109,8 @@ def check_id(kind: str, id: str, as_of: str | None = None) -> None:
     """Raise a ValueError with the nearest id if `id` is not in the catalog."""
     ids = table(kind, as_of).row
     if id not in ids:
+        if as_of is not None and id in table(kind).row:
+            raise ValueError(f"{kind} '{id}' has no facts as of {as_of}")
         raise ValueError(f"unknown {kind} '{id}'{nearest(str(id), ids)} Known {kind}s: data/{KINDS[kind]}.csv")
 
 

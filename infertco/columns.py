@@ -73,7 +73,7 @@ def check_choice(name: str, given) -> int:
         return -1
     names = choice_names(name)
     if given not in names:
-        raise ValueError(f"unknown {name} '{given}'{catalog.nearest(str(given), names)}; it is one of {', '.join(names)}")
+        raise ValueError(f"unknown {name} '{given}'{catalog.nearest(str(given), names)} It is one of {', '.join(names)}")
     return names.index(given)
 
 

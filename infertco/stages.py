@@ -64,6 +64,7 @@ def model(c: Columns, want: set) -> dict:
     per_chip = tokens_per_s / lay.chips
     faults = faults | cause("ttft", ttft_s > c.ttft_slo_s) | cause("tpot", tpot_s > c.tpot_slo_s)
     faults = faults | cause("quantile", served & ~np.isnan(c.slo_quantile)) | cause("context", served & (longest > c.max_context_tokens))
+    batch = np.where(laid_out | ~np.isnan(c.batch), batch, np.nan)
     out = dict(
         weight_bits=weight_bits, kv_bits=kv_bits, activation_bits=activation_bits, tensor_parallel=lay.tensor_parallel,
         pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,

@@ -14,8 +14,8 @@ def allreduce_time_s(n, message_bytes, latency_s, bytes_per_s):
 
     Examples
     --------
-    >>> print(allreduce_time_s(4.0, 1e6, 1e-5, 3e11))   # 10 us and 2 * 3/4 * 1 MB at 300 GB/s
-    1.5e-05
+    >>> print(float(allreduce_time_s(4.0, 2e6, 1e-5, 3e11)))   # 10 us and 2 * 3/4 * 2 MB at 300 GB/s
+    2e-05
     """
     with np.errstate(invalid="ignore"):
         return np.where(n > 1, latency_s + 2 * (n - 1) / n * message_bytes / bytes_per_s, 0.0)

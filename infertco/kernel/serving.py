@@ -266,7 +266,8 @@ def touched_bytes(model, shape, lay, cut, tokens):
     """Bytes of weights that a pass over `tokens` tokens reads on one chip, were there no pipeline. [byte]"""
     one = (shape.params[4] + shape.params[5]) * shape.layers[4]
     idle = one * (model.n_experts - transformer.experts_touched(model, tokens))
-    return (cut[0] / lay.tensor_parallel + (cut[1] - idle) / lay.ways) * lay.weight_bits / 8
+    table = shape.params[transformer.HEAD] * (1 - model.tied_embeddings)  # looked up, not read
+    return ((cut[0] - table) / lay.tensor_parallel + (cut[1] - idle) / lay.ways) * lay.weight_bits / 8
 
 
 def decode_bytes(model, shape, lay, cut, sequences, mean_tokens):
@@ -279,52 +280,6 @@ def model_flop(model, shape, new_tokens, prompt_attention_flop, cached_tokens, o
     """FLOP of one request: (prompt, answer). Causal attention, active parameters. [FLOP]"""
     active, head = transformer.active_params(shape), shape.params[transformer.HEAD]
     read = 2 * (active - head) * new_tokens + 2 * head + prompt_attention_flop
-    return read, output_tokens * (2 * active + transformer.decode_attention_flop(model) * cached_tokens)
-
-
-def cached_attention_s(law: Law, new_tokens, cached_tokens):
-    """Seconds a prompt attends to each of its cached tokens; NaN without any. [s]"""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return law.prompt_attention_s / (cached_tokens + new_tokens / 2) + 0.0 / cached_tokens
-
-
-def latencies_s(law: Law, batch, lay, cached_tokens, output_tokens, read: Prompt, charge):
-    """(TTFT without the engine's first-token overhead, TPOT, decode step) with `batch` sequences in flight. [s]
-
-    With pipeline stages each step of a stage serves `batch / stages` sequences, and a token passes all stages.
-    """
-    sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
-    others = sequences - 1.0
-    step_s = decode_time_s(law, sequences, cached_tokens)
-    tpot_s = step_s + charge * others / output_tokens * read.shared_s
-    ttft_s = read.alone_s + read.steps * np.minimum(others, 1.0) * step_s
-    return ttft_s, tpot_s, step_s
-
-
-def lateness(ttft_s, tpot_s, ttft_slo_s, tpot_slo_s):
-    """The larger of the two latencies over its limit; a NaN limit is none."""
-    return np.fmax(ttft_s / ttft_slo_s, tpot_s / tpot_slo_s)
-
-
-def touched_bytes(model, shape, lay, cut, tokens):
-    """Bytes of weights that a pass over `tokens` tokens reads on one chip, were there no pipeline. [byte]"""
-    one = (shape.params[4] + shape.params[5]) * shape.layers[4]
-    idle = one * (model.n_experts - transformer.experts_touched(model, tokens))
-    return (cut[0] / lay.tensor_parallel + (cut[1] - idle) / lay.ways) * lay.weight_bits / 8
-
-
-def decode_bytes(model, shape, lay, cut, sequences, mean_tokens):
-    """Bytes that one chip must read in a decoding step, were there no pipeline: weights once, and the live KV. [byte]"""
-    kv = transformer.kv_bytes(model, mean_tokens, lay.kv_bits, lay.tensor_parallel) * sequences
-    return touched_bytes(model, shape, lay, cut, sequences) + kv / lay.attention_data_parallel
-
-
-def model_flop(model, shape, new_tokens, input_tokens, cached_tokens, output_tokens):
-    """FLOP of one request: (prompt, answer). Causal attention, active parameters. [FLOP]"""
-    active = transformer.active_params(shape)
-    head = shape.params[transformer.HEAD]
-    read = 2 * (active - head) * new_tokens + 2 * head
-    read = read + transformer.prefill_attention_flop(model, input_tokens, input_tokens - new_tokens)
     return read, output_tokens * (2 * active + transformer.decode_attention_flop(model) * cached_tokens)
 
 

@@ -1,0 +1,261 @@
+"""The kernel by hand: cases small enough to check by head, with the arithmetic beside them."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from infertco.kernel import cost, layout, network, roofline, serving, transformer
+from infertco.values import Model
+
+# a toy: 2 layers, width 8, 4 query heads and 2 KV heads of width 2, plain FFN of width 32, 10 words, tied
+TOY = Model(n_layers=2, d_model=8, n_heads=4, n_kv_heads=2, d_head=2, d_ff=32, n_ffn_matrices=2, vocab_size=10, tied_embeddings=1)
+LLAMA = dict(n_layers=80, d_model=8192, n_heads=64, n_kv_heads=8, d_head=128, d_ff=28672, vocab_size=128256)
+LLAMA_70B = Model(**LLAMA)
+DEEPSEEK = Model(
+    n_layers=61, d_model=7168, n_heads=128, n_kv_heads=128, d_head=192, d_ff=18432, vocab_size=129280, q_lora_rank=1536, kv_lora_rank=512,
+    d_rope=64, d_nope=128, d_value=128, n_experts=256, n_active_experts=8, n_shared_experts=1, d_ff_expert=2048, d_ff_shared=2048, n_moe_layers=58,
+)  # fmt: skip
+
+
+def params(model):
+    return float(np.squeeze(transformer.params(model, transformer.shape(model))))
+
+
+@pytest.mark.parametrize(
+    "model, expected",
+    [
+        # a layer: qkv 8*(4+2*2)*2 = 128, out 8*8 = 64, up 8*32 = 256, down 256 -> 704; two layers, and 8*10 words once
+        (TOY, 2 * 704 + 80),
+        # a layer: qkv 8192*80*128, out 8192*64*128, FFN 3*8192*28672; head and table 8192*128256 each
+        (LLAMA_70B, 80 * (8192 * 80 * 128 + 8192 * 8192 + 3 * 8192 * 28672) + 2 * 8192 * 128256),
+    ],
+)
+def test_parameters_add_up_by_hand(model, expected):
+    assert params(model) == expected
+
+
+def test_mla_and_experts_give_the_published_total_of_deepseek_v3():
+    assert params(DEEPSEEK) == pytest.approx(671e9, rel=0.002)  # published without the MTP head
+    active = float(np.squeeze(transformer.active_params(transformer.shape(DEEPSEEK))))
+    assert active == pytest.approx(37e9, rel=0.03)
+
+
+def test_kv_cache_counts_key_and_value_heads_once():
+    assert transformer.kv_bytes(TOY, 5, 16) == 2 * 5 * (2 * 2 * 2) * 2  # layers * tokens * (K and V, 2 heads, width 2) * 2 bytes
+
+
+def test_grouped_heads_enter_capacity_and_decoding_alike():
+    many = Model(**(LLAMA | dict(n_kv_heads=64)))
+    assert transformer.kv_bytes(many, 100, 16) == 8 * transformer.kv_bytes(LLAMA_70B, 100, 16)
+    assert transformer.kv_bytes_per_token_layer(many, 16) == 8 * transformer.kv_bytes_per_token_layer(LLAMA_70B, 16)
+    assert transformer.decode_attention_flop(many) == transformer.decode_attention_flop(LLAMA_70B)  # queries, not keys
+
+
+def test_kv_heads_are_repeated_beyond_one_a_chip():
+    whole = transformer.kv_bytes_per_token_layer(LLAMA_70B, 16)
+    assert transformer.kv_bytes_per_token_layer(LLAMA_70B, 16, 4) == whole / 4
+    assert transformer.kv_bytes_per_token_layer(LLAMA_70B, 16, 8) == whole / 8
+    assert transformer.kv_bytes_per_token_layer(LLAMA_70B, 16, 16) == whole / 8
+    assert transformer.kv_bytes_per_token_layer(DEEPSEEK, 16, 8) == (512 + 64) * 2  # the latent cache is not cut
+
+
+def test_windows_cap_what_is_cached_and_attended():
+    model = Model(**(LLAMA | dict(window_tokens=100, n_window_layers=60)))
+    assert transformer.cached_tokens(model, 50) == 80 * 50
+    assert transformer.cached_tokens(model, 1000) == 20 * 1000 + 60 * 100
+    full, narrow = (transformer.prefill_attention_flop(m, 1000.0) for m in (LLAMA_70B, model))
+    # pairs: full 1000^2/2; window 100*1000 - 100^2/2
+    assert narrow / full == pytest.approx((20 * 500_000 + 60 * 95_000) / (80 * 500_000))
+
+
+def test_cached_prefix_leaves_the_rest_of_the_causal_triangle():
+    whole, cached = (transformer.prefill_attention_flop(LLAMA_70B, 1000.0, c) for c in (0.0, 600.0))
+    assert cached / whole == pytest.approx(1 - 0.6**2)
+
+
+@pytest.mark.parametrize("tokens, touched", [(1, 2.0), (2, 3.5), (4, 5.46875), (8, 7.1991), (16, 7.9198)])
+def test_mixtral_touches_this_many_experts(tokens, touched):
+    assert transformer.experts_touched(SimpleNamespace(n_experts=8.0, n_active_experts=2.0), tokens) == pytest.approx(touched, abs=1e-4)
+
+
+def test_dense_models_touch_no_experts():
+    assert transformer.experts_touched(TOY, 10) == 0
+
+
+def test_operator_lies_between_its_roofs_and_their_sum():
+    flop, moved = np.array([1e9, 1e12, 3e12]), np.array([1e9, 1e9, 4e9])
+    time = roofline.operator_time_s(flop, moved, 1e15, 1e12)
+    assert np.all(time >= np.maximum(flop / 1e15, moved / 1e12)) and np.all(time <= flop / 1e15 + moved / 1e12)
+    assert time[2] == pytest.approx(0.005)  # 3 ms and 4 ms
+    compute, memory = roofline.bound_parts(0.003, 0.004)
+    assert (compute, memory) == pytest.approx((0.0018, 0.0032))
+
+
+NONE = np.nan
+
+
+@pytest.mark.parametrize(
+    "bits, peaks, name",
+    [
+        (16, (1, 1, 2, 2, 4), "bf16"),
+        (16, (NONE, 1, 2, 2, 4), "fp16"),
+        (16, (NONE, NONE, 2, 2, 4), ""),  # never narrower
+        (8, (1, 1, 2, 2, 4), "fp8"),
+        (8, (1, 1, NONE, 2, 4), "int8"),
+        (8, (1, 1, NONE, NONE, 4), "bf16"),  # the next wider one
+        (4, (1, 1, 2, 2, 4), "fp4"),
+        (4, (1, 1, 2, 2, NONE), "fp8"),
+        (4, (NONE, 1, NONE, NONE, NONE), "fp16"),
+    ],
+)
+def test_a_width_the_chip_lacks_goes_to_the_next_wider_one(bits, peaks, name):
+    peak, _, _, form = roofline.arithmetic(bits, *(np.float64(p) for p in peaks))
+    assert roofline.FORMATS[int(form)] == name
+    assert np.isnan(peak) == (name == "")
+
+
+def test_collectives_of_one_chip_are_free_and_published_times_come_out():
+    assert network.allreduce_time_s(1.0, 1e9, 1e-5, np.nan) == 0
+    # all-gather of 512 MiB over 8 H100 at 450 GB/s: 1.04 ms; half a ring all-reduce
+    assert network.allreduce_time_s(8.0, 512 * 2**20, 0.0, 450e9) / 2 == pytest.approx(1.04e-3, rel=0.01)
+    assert network.alltoall_time_s(8.0, 512 * 2**20, 0.0, 450e9) == pytest.approx(1.04e-3, rel=0.01)
+
+
+# --- one replica
+
+
+def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, input_tokens=1000.0, **changes):
+    """A perfect chip of 1 PFLOP/s and 1 TB/s without fixed times, unless changed."""
+    rates = dict(
+        flop_per_s=1e15, head_flop_per_s=1e15, attention_flop_per_s=1e15, bytes_per_s=1e12, head_bytes_per_s=1e12,
+        attention_bytes_per_s=1e12, kernel_time_s=0.0, head_kernel_time_s=0.0, group_bytes_per_s=1e18, replica_bytes_per_s=1e18,
+    ) | changes  # fmt: skip
+    engine = SimpleNamespace(layer_time_s=0.0, allreduce_time_s=0.0, step_time_s=0.0, sequence_time_s=0.0)
+    lay = layout.Layout(tp, dp, pp, 1.0, tp * dp, tp * dp * pp, weight_bits, 16.0)
+    flop = transformer.prefill_attention_flop(model, input_tokens)
+    return serving.law(model, transformer.shape(model), lay, serving.Rates(**rates), engine, flop), lay
+
+
+def step_s(law, sequences, context, model=LLAMA_70B):
+    return float(np.squeeze(serving.decode_time_s(law, sequences, transformer.cached_tokens(model, context))))
+
+
+def test_lone_decode_step_reads_the_weights_and_the_cache():
+    law, _ = a_law()
+    weights = (params(LLAMA_70B) - 8192 * 128256) * 2  # the embedding table is looked up, not read
+    cache = transformer.kv_bytes(LLAMA_70B, 1000, 16)
+    assert step_s(law, 1.0, 1000.0) == pytest.approx((weights + cache) / 1e12, rel=0.001)
+
+
+def test_decode_depends_on_context():
+    law, _ = a_law()
+    assert step_s(law, 8.0, 32000.0) > 1.2 * step_s(law, 8.0, 1000.0)
+
+
+def test_tensor_parallelism_divides_weights_cache_and_arithmetic_but_no_fixed_time():
+    one, four = a_law()[0], a_law(tp=4.0)[0]
+    assert step_s(four, 16.0, 1000.0) == pytest.approx(step_s(one, 16.0, 1000.0) / 4, rel=0.01)
+    fixed = dict(kernel_time_s=1e-5, head_kernel_time_s=1e-5)  # 5 kernels in 80 layers: 4 ms whatever the chips
+    one, eight = a_law(**fixed)[0], a_law(tp=8.0, **fixed)[0]
+    assert step_s(eight, 1.0, 1000.0) > 1.1 * step_s(one, 1.0, 1000.0) / 8
+
+
+def test_experts_saturate_instead_of_following_active_parameters():
+    law, _ = a_law(DEEPSEEK, weight_bits=8.0)
+    one, all_touched = step_s(law, 1.0, 1.0, DEEPSEEK), step_s(law, 512.0, 1.0, DEEPSEEK)
+    assert 15 < all_touched / one < 30  # 671/37 times the bytes, and not 512 times
+
+
+def test_prompt_alone_is_compute_bound_at_two_flop_a_parameter():
+    law, _ = a_law(input_tokens=4096.0, bytes_per_s=1e14, head_bytes_per_s=1e14)
+    prompt = serving.prompt(law, 4096.0, 8192.0, 1.0)
+    matrices = 2 * (params(LLAMA_70B) - 2 * 8192 * 128256) * 4096
+    attention = 80 * 4 * 64 * 128 * 4096**2 / 2
+    assert float(np.squeeze(prompt.alone_s)) == pytest.approx((matrices + attention) / 1e15, rel=0.02)
+
+
+def test_parts_of_a_pass_add_up_to_its_time():
+    law, _ = a_law(kernel_time_s=4e-6, group_bytes_per_s=1e11, tp=4.0)
+    cached = transformer.cached_tokens(LLAMA_70B, 1000.0)
+    assert serving.decode_pass(law, 32.0, cached).total_s == pytest.approx(serving.decode_time_s(law, 32.0, cached))
+    prompt = serving.prompt(law, 1000.0, 8192.0, 1.0)
+    assert serving.prompt_pass(law, 1000.0, 8192.0, 1.0).total_s == pytest.approx(prompt.shared_s)
+
+
+def test_a_lone_request_waits_for_nobody_and_a_full_batch_for_the_prompts_of_the_others():
+    law, lay = a_law()
+    prompt, cached = serving.prompt(law, 1000.0, 8192.0, 1.0), transformer.cached_tokens(LLAMA_70B, 1100.0)
+    ttft, tpot, step = serving.latencies_s(law, 1.0, lay, cached, 200.0, prompt, 1.0)
+    assert (ttft, tpot) == (prompt.alone_s, step)
+    ttft, tpot, step = serving.latencies_s(law, 101.0, lay, cached, 200.0, prompt, 1.0)
+    assert tpot == pytest.approx(step + 100 / 200 * prompt.shared_s)
+    assert ttft == pytest.approx(prompt.alone_s + step)
+
+
+@pytest.mark.parametrize("most", [1.0, 2.0, 37.0, 5000.0])
+@pytest.mark.parametrize("limit", [0.5, 1.0, 1.2, 3.7, 40.0, 1e9])
+@pytest.mark.parametrize("power", [0.3, 1.0, 2.5])
+def test_search_finds_the_largest_whole_batch(most, limit, power):
+    late = lambda batch: batch**power / limit  # noqa: E731
+    found = serving.largest_batch(np.array([most]), late)[0]
+    whole = np.arange(1, most + 1)
+    inside = whole[late(whole) <= 1]
+    assert found == (inside.max() if len(inside) else 1.0)
+
+
+# --- layout
+
+
+CHIP = SimpleNamespace(hbm_bytes=80e9, scale_up_domain=8.0, link_bytes_per_s=450e9, scale_out_bytes_per_s=50e9)
+
+
+def a_layout(model=LLAMA_70B, chip=CHIP, context=3000.0, bits=16.0, **asked):
+    options = dict(tensor_parallel=np.nan, pipeline_parallel=np.nan, expert_parallel=np.nan, attention_data_parallel=1.0)
+    deployment = SimpleNamespace(**(options | dict(memory_reserve=0.1, workspace_bytes=2e9) | asked))
+    cut = transformer.cut_params(model, transformer.shape(model))
+    return layout.layout(model, chip, deployment, cut, context, bits, 16.0)
+
+
+def test_fewest_chips_that_hold_the_model_are_chosen():
+    assert a_layout().tensor_parallel == 4  # 141 GB; two chips leave 70 GB each
+    assert a_layout(bits=8.0).tensor_parallel == 2
+    assert a_layout(TOY).tensor_parallel == 1
+
+
+def test_pipeline_opens_only_where_one_domain_cannot_hold_the_model():
+    small = SimpleNamespace(**(vars(CHIP) | dict(hbm_bytes=10e9)))
+    found = a_layout(chip=small)  # 141 GB over 7 GB a chip, 8 chips a stage: 2.5 stages
+    assert (found.tensor_parallel, found.pipeline_parallel, found.chips) == (8, 3, 24)
+    assert a_layout(chip=small, pipeline_parallel=1.0).tensor_parallel == 32  # asked for one stage: beyond the domain
+
+
+def test_links_change_at_the_edge_of_the_domain():
+    assert layout.link_bytes_per_s(CHIP, np.array([1.0, 8.0, 16.0])).tolist() == [450e9, 450e9, 50e9]
+
+
+@pytest.mark.parametrize("tp, fits", [(1, True), (8, True), (16, True), (3, False), (128, False)])
+def test_tensor_parallelism_must_divide_the_heads(tp, fits):
+    assert bool(layout.divides_heads(LLAMA_70B, float(tp))) is fits
+
+
+# --- cost
+
+
+@pytest.mark.parametrize("rate, years, factor", [(0.07, 20, 0.09439), (0.10, 4, 0.31547), (0.0, 5, 0.2)])
+def test_capital_recovery_factor(rate, years, factor):
+    assert cost.annuity_factor(rate, years) == pytest.approx(factor, abs=5e-6)
+
+
+def test_residual_value_is_discounted():
+    # 100 dollars, 40 back after 2 years at 10 %: pay 100 - 40/1.21 over two years
+    assert cost.capital_usd_per_year(100, 0.4, 0.1, 2) == pytest.approx(cost.annuity_factor(0.1, 2) * (100 - 40 / 1.21))
+
+
+def test_dollars_per_million_tokens_by_hand():
+    assert cost.usd_per_mtok(3.6, 1000.0, 0.5) == pytest.approx(2.0)
+
+
+def test_idle_chip_draws_its_idle_share_and_a_busy_one_no_more_than_tdp():
+    assert cost.active_w(700, 0.2, 0.0, 0.0) == pytest.approx(140)
+    assert 140 < cost.active_w(700, 0.2, 0.5, 0.1) < cost.active_w(700, 0.2, 1.0, 1.0) <= 700
