@@ -160,8 +160,8 @@ def axis_labels(ticks, unit: str = "1", name: str = "") -> list[str]:
     numbers = [float(f"{abs(t) / as_word[0]:.6g}") for t in ticks]
     texts = [_letters(x, None, 1e4) if x >= 1e4 else _digits(x, None) for x in numbers]
     if unit.startswith("USD"):
-        decimals = [len(t.partition(".")[2]) if x < 1e4 else 0 for x, t in zip(numbers, texts)]
+        decimals = [len(t.partition(".")[2]) if x < 1e4 else 0 for x, t in zip(numbers, texts, strict=True)]
         if max(numbers) < 20 * min((x for x in numbers if x), default=1.0):  # one step apart, so one form for all
             decimals = [max(decimals)] * len(texts)
-        texts = ["$" + (f"{x:,.{max(n, 2) if n else 0}f}" if 0 < x < 1e4 else t) for x, t, n in zip(numbers, texts, decimals)]
-    return [(MINUS if t < 0 else "") + text for t, text in zip(ticks, texts)]
+        texts = ["$" + (f"{x:,.{max(n, 2) if n else 0}f}" if 0 < x < 1e4 else t) for x, t, n in zip(numbers, texts, decimals, strict=True)]
+    return [(MINUS if t < 0 else "") + text for t, text in zip(ticks, texts, strict=True)]

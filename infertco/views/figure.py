@@ -6,7 +6,7 @@ Rows that cannot be drawn are left out and counted.
 
 import re
 import textwrap
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import altair as alt
 import numpy as np
@@ -30,7 +30,6 @@ class Figure:
     subtitle: tuple[str, ...]
     description: str
     data: pd.DataFrame
-    live: dict = field(default_factory=dict)  # what a slider pushes: data sets and signals
 
     @property
     def table(self) -> pd.DataFrame:
@@ -39,9 +38,8 @@ class Figure:
     def spec(self, title: bool = True) -> dict:
         """The Vega-Lite spec with this theme; without its title for a page that prints it."""
         spec = self.chart.to_dict() | dict(config=theme.CONFIG, description=self.description)
-        spec.setdefault("title", dict(text=title_lines(self.title), subtitle=list(self.subtitle)))
-        if not title:
-            del spec["title"]
+        if title:
+            spec["title"] = dict(text=title_lines(self.title), subtitle=list(self.subtitle))
         records = self.data.astype(object).where(self.data.notna(), None).to_dict("records")
         return theme.tidy(spec | dict(usermeta=dict(infertco=dict(table=records))))
 
@@ -74,7 +72,8 @@ def looks(ids) -> pd.DataFrame:
     frame["name"] = frame["name"].where(~frame["name"].duplicated(keep=False), frame["full"])
     frame["name"] = frame["name"].where(~frame["name"].duplicated(keep=False), frame.index) + np.where(frame["hollow"], " (announced)", "")
     frame["fill"] = frame["color"].where(~(frame["hollow"] | frame["color"].duplicated()), theme.PAPER)
-    frame["dash"] = [theme.DASH["announced"] if h else theme.DASH["twin"] if f == theme.PAPER else [1, 0] for h, f in zip(frame["hollow"], frame["fill"], strict=True)]
+    pattern = np.where(frame["hollow"], "announced", np.where(frame["fill"] == theme.PAPER, "twin", ""))
+    frame["dash"] = [theme.DASH.get(name, [1, 0]) for name in pattern]
     return frame
 
 
@@ -87,17 +86,18 @@ def drawable(table, columns, within_limits: bool = True, also=()) -> pd.DataFram
     if within_limits and "meets_slo" in table:
         keep &= table["meets_slo"].astype(bool)
     found = table[keep]
-    data = dict(chip=found["chip"].astype(str)) | {name: found[name] for name in (*KEPT, *columns, *also) if name in found}
-    for end in (f"{name}{side}" for name in columns for side in ("_low", "_high")):
-        point = found[end.rpartition("_")[0]]
-        data[end] = found[end].fillna(point) if end in found else point
-    doubtful = found["extrapolated"].astype(bool) if "extrapolated" in found else pd.Series(False, found.index)
-    data["opacity"] = np.where(doubtful & ~doubtful.all(), theme.DOUBTFUL_OPACITY, 1.0)
     if not len(found):
         return found
-    rows = pd.DataFrame(data).join(looks(data["chip"]), on="chip")
-    rows["name"] += np.where(rows["opacity"] < 1, " †", "")
-    return rows
+    code, ids = pd.factorize(found["chip"].astype(str))
+    data = dict(chip=ids[code]) | {name: found[name].to_numpy() for name in (*KEPT, *columns, *also) if name in found}
+    for end in (f"{name}{side}" for name in columns for side in ("_low", "_high")):
+        point = data[end.rpartition("_")[0]]
+        data[end] = np.where(found[end].isna(), point, found[end]) if end in found else point
+    doubtful = data.get("extrapolated", np.zeros(len(found))).astype(bool)
+    data["opacity"] = np.where(doubtful & ~doubtful.all(), theme.DOUBTFUL_OPACITY, 1.0)
+    data |= {name: style.to_numpy()[code] for name, style in looks(ids).items()}
+    data["name"] = data["name"] + np.where(data["opacity"] < 1, " †", "")
+    return pd.DataFrame(data, index=found.index)
 
 
 def best_rows(rows, by: str) -> pd.DataFrame:
@@ -112,7 +112,7 @@ def apart(a, b, by: str) -> bool:
 
 
 def finding(rows, by: str, reference, say, tied) -> str:
-    """The title: `say(best, other, ratio)` if their intervals allow, else `tied(how many, from what to what)`.
+    """The title: `say(best, other, "2.1")` if their intervals allow, else `tied(how many, from what to what)`.
 
     `rows` are sorted, best first; `other` is the reference chip or, without one, the last.
     """
@@ -122,7 +122,8 @@ def finding(rows, by: str, reference, say, tied) -> str:
         return f"{first['name']} reaches {text(by, first[by], digits=2)}{of_what}"
     other = rows[rows["chip"] == reference].iloc[0] if reference in set(rows["chip"][1:]) else rows.iloc[-1]
     if apart(first, other, by):
-        return say(first, other, units.format(max(first[by], other[by]) / min(first[by], other[by]), "ratio")[:-1])
+        ratio = max(first[by], other[by]) / min(first[by], other[by])
+        return say(first, other, units.format(ratio, "ratio")[:-1]).replace(" times", units.NBSP + "times")
     same = [row for _, row in rows.iterrows() if not apart(first, row, by)]
     span = units.span(*sorted((first[by], same[-1][by])), unit(by), name=by)
     return tied(COUNT[len(same)] if len(same) < len(COUNT) else str(len(same)), span + of_what)
@@ -184,15 +185,10 @@ def alt_text(what: str, rows, by: str, scenario: str, title: str) -> str:
     return f"{what}, {scenario or 'one scenario'}. {title}. {extremes}. {sure} Values in the table beside it."
 
 
-def why(table) -> str:
-    """The reason most rows give for having no figures."""
-    reasons = table["reason"].astype(str).loc[lambda r: r != ""].mode() if "reason" in table else []
-    return str(reasons[0]) if len(reasons) else "no row has the figures"
-
-
 def nothing(table, width: int) -> Figure:
-    """In place of a chart none of whose rows can be drawn: the reason."""
-    reason, title = why(table), f"None of {table['chip'].nunique()} chips can be drawn"
+    """In place of a chart none of whose rows can be drawn: the reason most of them give."""
+    reasons = table["reason"].astype(str).loc[lambda r: r != ""].mode() if "reason" in table else []
+    reason, title = str(reasons[0]) if len(reasons) else "no row has the figures", f"None of {table['chip'].nunique()} chips can be drawn"
     frame = pd.DataFrame([dict(text=line, line=i) for i, line in enumerate(textwrap.wrap(reason, int(width / 6.5)))])
     place = dict(x=alt.value(0), y=alt.Y("line:O", axis=None, scale=alt.Scale(domain=frame["line"].tolist())))
     chart = alt.Chart(frame, width=width - 20, height=18 * len(frame)).mark_text(align="left", baseline="middle").encode(text="text:N", **place)

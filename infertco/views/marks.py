@@ -6,7 +6,7 @@ import pandas as pd
 
 from infertco import units
 from infertco.views import theme
-from infertco.views.tables import meta, text, unit
+from infertco.views.tables import format_table, meta, text, unit
 
 INK, INK2, PAPER = theme.INK, theme.NEUTRAL["ink2"], theme.PAPER
 COLUMNS_PX = 132  # of the TTFT and TPOT columns
@@ -14,11 +14,10 @@ COLUMNS_PX = 132  # of the TTFT and TPOT columns
 
 def ticks(low: float, high: float, log: bool = True) -> list[float]:
     """Round values in a range: 1-2-5 or decades on a log axis, four to six equal steps on a linear one."""
-    if log:
+    if log and high / low > 5:
         steps = (1, 2, 5) if high / low < 300 else (1,)
         decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-        found = [float(f"{m * 10.0**d:.6g}") for d in decades for m in steps if low <= m * 10.0**d <= high]
-        return found if len(found) > 1 else [low, high]
+        return [float(f"{m * 10.0**d:.6g}") for d in decades for m in steps if low <= m * 10.0**d <= high]
     size = 10.0 ** np.floor(np.log10(high - low))
     for step in (size * m for m in (5, 2.5, 2, 1, 0.5, 0.25, 0.2, 0.1)):
         found = [float(f"{i * step:.6g}") for i in range(int(np.ceil(low / step - 1e-9)), int(high / step + 1e-9) + 1)]
@@ -75,6 +74,12 @@ def style(column: str, channel=alt.Color):
     return channel(column, type="nominal", scale=None)
 
 
+def _faded(data) -> dict:
+    """The opacity that the rows bring with them."""
+    known = isinstance(data, pd.DataFrame) and "opacity" in data
+    return dict(opacity=alt.Opacity("opacity", type="quantitative", scale=None)) if known else {}
+
+
 def texts(data, x, y, words: str = "text", color: str = INK, bold: bool = False, halo: bool = True, size: float = theme.SIZE["label"], **mark) -> list:
     """Text in a color or in the rows' `label` color; with a white halo where it may lie over lines."""
     mark = dict(fontSize=size, fontWeight=theme.SEMIBOLD if bold else 400, baseline="middle", align="left") | mark
@@ -91,13 +96,11 @@ def note(words: str, x: float, y: float, **how) -> list:
 def points(data, x, y, size: float = 80):
     """Marks in the maker's shape with a thin dark rim, hollow where the fill is paper."""
     looks = dict(fill=style("fill", alt.Fill), stroke=style("outline", alt.Stroke), shape=style("shape", alt.Shape))
-    return alt.Chart(data).mark_point(size=size, strokeWidth=1, opacity=1).encode(x=x, y=y, **looks)
+    return alt.Chart(data).mark_point(size=size, strokeWidth=1, opacity=1).encode(x=x, y=y, **looks, **_faded(data))
 
 
 def hover(data, x, y, columns):
     """Unseen marks that tell a row's figures to the pointer."""
-    from infertco.views.tables import format_table
-
     words = format_table(data[list(columns)], rows=len(data)).rename(columns=lambda name: name.replace(".", ""))
     shown = pd.concat([data.loc[:, ~data.columns.isin(words.columns)], words], axis=1)
     return alt.Chart(shown).mark_point(opacity=0, size=120).encode(x=x, y=y, tooltip=[alt.Tooltip(name, type="nominal") for name in words])
@@ -114,7 +117,8 @@ def band(rows):
 def bars(data, rows, x, x2=None, fill="fill", stroke="stroke"):
     """Bars from zero, or from x to x2."""
     ends = dict(x=x) if x2 is None else dict(x=x, x2=x2)
-    return alt.Chart(data).mark_bar(height=0.64 * theme.ROW, strokeWidth=1).encode(y=band(rows), fill=style(fill, alt.Fill), stroke=style(stroke, alt.Stroke), **ends)
+    looks = dict(fill=style(fill, alt.Fill), stroke=style(stroke, alt.Stroke))
+    return alt.Chart(data).mark_bar(height=0.64 * theme.ROW, strokeWidth=1).encode(y=band(rows), **looks, **ends, **_faded(data))
 
 
 def names_px(rows) -> int:
@@ -150,6 +154,7 @@ def key(entries, left: float, right: float) -> list:
     shift = max(0.0, min(left - 4.0, sum(px(words, 11) + 24 for words, *_ in entries) - right))
     for words, fill, outline in entries:
         square = pd.DataFrame([dict(fill=fill, outline=outline, shape="square")])
-        layers += [points(square, alt.value(at - shift + 5), alt.value(-42), 90), *note(words, at - shift + 15, -42, color=INK2, size=theme.SIZE["axis"], halo=False)]
+        layers.append(points(square, alt.value(at - shift + 5), alt.value(-42), 90))
+        layers += note(words, at - shift + 15, -42, color=INK2, size=theme.SIZE["axis"], halo=False)
         at += px(words, 11) + 24
     return layers

@@ -4,6 +4,7 @@ Hue and shape are the maker, shade is the generation; each family of meanings ha
 name or size is written anywhere else in the package. `enable()` makes Altair draw by these tables.
 """
 
+import re
 from collections import namedtuple
 from functools import cache
 from importlib.resources import files
@@ -146,9 +147,11 @@ def tidy(spec):
 
 
 def svg(spec) -> str:
-    """The chart as SVG text."""
+    """The chart as SVG text; clip paths are numbered from 0, not from the converter's own running count."""
     fonts()
-    return vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    text = vl_convert.vegalite_to_svg(spec, vl_version=VEGA_LITE)
+    known = {name: f"clip{i}" for i, name in enumerate(dict.fromkeys(re.findall(r'id="(clip\d+)"', text)))}
+    return re.sub(r"\bclip\d+\b", lambda found: known.get(found[0], found[0]), text) if known else text
 
 
 def png(spec, scale: float = 2) -> bytes:
