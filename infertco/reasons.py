@@ -165,6 +165,20 @@ def _composed(n, rows, keys, told):
     return pd.Categorical.from_codes(codes, texts)
 
 
+def brief(reason: str) -> str:
+    """The first cause of a reason in a few words, without ids: rows with the same cause read alike.
+
+    Examples
+    --------
+    >>> brief("rubin has no figure for chip_usd (Chip price); overlay chips.csv: rubin,chip_usd,<value>,USD,,,<source>,<date>,press,")
+    'no figure: Chip price'
+    """
+    first = reason.split(";")[0].split(": ")[0]
+    if " has no figure for " in first:
+        return "no figure: " + first.partition("(")[2].rstrip(")")
+    return "does not fit" if " does not fit" in first else first
+
+
 def assumptions(scenario):
     """What a scenario rests on: every fact with value, range, confidence, source and date, those changed marked.
 

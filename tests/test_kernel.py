@@ -259,3 +259,81 @@ def test_dollars_per_million_tokens_by_hand():
 def test_idle_chip_draws_its_idle_share_and_a_busy_one_no_more_than_tdp():
     assert cost.active_w(700, 0.2, 0.0, 0.0) == pytest.approx(140)
     assert 140 < cost.active_w(700, 0.2, 0.5, 0.1) < cost.active_w(700, 0.2, 1.0, 1.0) <= 700
+
+
+# --- columns equal points: every function of the kernel on arrays and on each of their entries
+
+N = 6
+RNG = np.random.default_rng(3)
+
+
+def column(low, high):
+    return RNG.uniform(low, high, N)
+
+
+def whole(*options):
+    return RNG.choice(options, N).astype(float)
+
+
+MODELS = {name: np.full(N, getattr(DEEPSEEK, name)) for name in vars(DEEPSEEK) if isinstance(getattr(DEEPSEEK, name), int | float)}
+MODELS |= {name: np.array([getattr(m, name) for m in (TOY, LLAMA_70B, DEEPSEEK) * 2], dtype=float) for name in MODELS}
+LAYS = layout.Layout(*(np.array(x) for x in ([1.0, 8, 4, 2, 8, 16], [1.0, 1, 2, 1, 1, 2], [1.0, 2, 1, 1, 1, 1], [1.0] * 6)), *[None] * 4)
+LAYS = LAYS._replace(ways=LAYS[0] * LAYS[1], chips=LAYS[0] * LAYS[1] * LAYS[2], weight_bits=whole(4.25, 8, 16), kv_bits=whole(8, 16))
+PRICES = {name: column(1.0, 100.0) for name in ("chip_usd", "host_usd", "network_usd", "tdp_w", "host_w", "network_w")} | dict(idle_power_share=column(0.1, 0.4))
+PEAKS = {f"peak_flop_per_s_{form}": whole(1e15, 2e15, np.nan if form != "bf16" else 1e15) for form in ("bf16", "fp16", "fp8", "int8", "fp4")}
+SPEEDS = {f"{kind}_{bits}": column(0.5, 0.9) for kind in ("compute_efficiency", "memory_efficiency", "kernel_time_s") for bits in (16, 8, 4)}
+SPEEDS |= {f"attention_{kind}_efficiency": column(0.5, 0.9) for kind in ("compute", "memory")}
+LINKS = dict(hbm_bytes=column(5e10, 2e11), hbm_bytes_per_s=column(1e12, 8e12), link_bytes_per_s=column(1e10, 1e12), scale_up_domain=whole(8, 72))
+DEPLOYED = dict(memory_reserve=column(0, 0.2), workspace_bytes=whole(2e9, np.nan), tensor_parallel=whole(1, 4, np.nan), pipeline_parallel=whole(1, 2, np.nan))
+DEPLOYED |= dict(expert_parallel=whole(1, np.nan), attention_data_parallel=whole(1, 2))
+ENGINE = {name: column(1e-6, 1e-4) for name in ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s")}
+FINANCE = dict(cost_of_capital=whole(0.0, 0.1), chip_life_years=column(3, 6), residual_share=column(0, 0.2), facility_life_years=column(10, 20))
+FINANCE |= {name: column(0.01, 0.9) for name in ("maintenance_share", "insurance_share", "facility_maintenance_share", "availability", "other_usd_per_chip")}
+FINANCE |= {name: column(1, 90) for name in ("staff_usd_per_kw_year", "software_usd_per_chip_year", "facility_usd_per_w", "colo_usd_per_kw_month")}
+FINANCE |= {name: column(0.05, 2) for name in ("pue", "usd_per_kwh", "usd_per_gb_egress")}
+ALL = MODELS | PRICES | PEAKS | SPEEDS | LINKS | DEPLOYED | ENGINE | FINANCE | dict(scale_out_bytes_per_s=column(1e10, 1e11))
+
+
+def whole_replica(c, lay):
+    """The coefficients and the latencies of one replica, flat."""
+    shape = transformer.shape(c)
+    form, peak, rates = serving.attainable(c, lay, lay.weight_bits, 0.6)
+    flop = transformer.prefill_attention_flop(c, 1000.0, 300.0)
+    law = serving.law(c, shape, lay, rates, c, flop)
+    prompt = serving.prompt(law, 700.0, 512.0, lay.attention_data_parallel)
+    cached = transformer.cached_tokens(c, 1200.0)
+    latencies = serving.latencies_s(law, 33.0, lay, cached, 200.0, prompt, 0.8)
+    cut = transformer.cut_params(c, shape)
+    found = serving.largest_batch(np.full_like(latencies[1], 300.0), lambda b: serving.latencies_s(law, b, lay, cached, 200.0, prompt, 0.8)[1] / 0.05)
+    return [
+        form, peak, *rates, *latencies, *prompt, found, *serving.decode_pass(law, 7.0, cached), *serving.prompt_pass(law, 700.0, 512.0, lay[1]),
+        serving.decode_bytes(c, shape, lay, cut, 9.0, 1200.0), *serving.model_flop(c, shape, 700.0, flop, cached, 200.0),
+        serving.cached_attention_s(law, 700.0, 300.0), layout.most_sequences(c, layout.usable_bytes(c, c), cut, lay, 900.0), layout.divides_experts(c, lay),
+    ]  # fmt: skip
+
+
+CASES = {
+    "params": lambda c, lay: [transformer.params(c, transformer.shape(c)), transformer.active_params(transformer.shape(c))],
+    "shape": lambda c, lay: [row for table in transformer.shape(c) for row in np.broadcast_to(table, (8, np.shape(table)[1]))],
+    "cache": lambda c, lay: [transformer.kv_bytes(c, 900.0, lay.kv_bits, lay[0]), transformer.experts_touched(c, 5.0), transformer.decode_attention_flop(c)],
+    "layout": lambda c, lay: list(layout.layout(c, c, c, transformer.cut_params(c, transformer.shape(c)), 900.0, lay.weight_bits, lay.kv_bits)),
+    "heads": lambda c, lay: [layout.divides_heads(c, lay[0]), layout.link_bytes_per_s(c, lay.chips)],
+    "serving": whole_replica,
+    "network": lambda c, lay: [f(lay.chips, c.hbm_bytes, 1e-5, c.link_bytes_per_s) for f in (network.allreduce_time_s, network.alltoall_time_s)],
+    "roofline": lambda c, lay: [*roofline.bound_parts(c.pue, c.chip_usd), roofline.ridge_flop_per_byte(c.chip_usd, c.pue), roofline.operator_time_s(c.pue, c.pue, c.tdp_w, 2.0)],
+    "capital": lambda c, lay: [cost.capital_usd_per_year(c.chip_usd, c.residual_share, c.cost_of_capital, c.chip_life_years)],
+    "hourly": lambda c, lay: list(cost.hourly_usd(c, c, c, lay.chips > 8, lay.chips == 4, c.pue, c.tdp_w, c.pue)),
+    "power": lambda c, lay: [cost.active_w(c.tdp_w, c.idle_power_share, c.maintenance_share, 0.2), cost.mean_w(c, c.tdp_w, 0.7, c.availability)],
+    "unit": lambda c, lay: [cost.provisioned_j_per_request(c, c.pue, lay.chips, c.tdp_w), cost.phase_share(lay[3], c.pue, c.tdp_w, c.pue, 3.0)],
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_columns_equal_points(name):
+    with np.errstate(all="ignore"):
+        columns = CASES[name](SimpleNamespace(**ALL), LAYS)
+        for i in range(N):
+            point = CASES[name](SimpleNamespace(**{k: float(x[i]) for k, x in ALL.items()}), layout.Layout(*(float(x[i]) for x in LAYS)))
+            for k, (rows, one) in enumerate(zip(columns, point, strict=True)):
+                expected = np.broadcast_to(rows, N)[i]
+                assert np.squeeze(one) == pytest.approx(expected, rel=1e-12, nan_ok=True), (name, k, i)

@@ -456,3 +456,40 @@ def test_assumptions_carry_source_and_range():
     assert table.loc["usd_per_kwh", "changed"] and table.loc["usd_per_kwh", "value"] == 0.2
     assert table.loc["chip_usd", "source"] and table.loc["chip_usd", "confidence"] in ("press", "estimate", "vendor page")
     assert table.loc["utilization", ["low", "value", "high"]].tolist() == [0.4, 0.7, 0.85]
+
+
+# --- mistakes that other tools have made
+
+
+def test_bandwidth_is_decimal_and_no_step_is_faster_than_its_bytes():
+    row = one(model="llama-3.1-8b", tensor_parallel=1, batch=1, input_tokens=16, output_tokens=16)
+    read = 2 * (8.03e9 - 128256 * 4096)  # the look-up table is not read
+    assert row["tpot_s"] > read / 3.35e12
+
+
+def test_the_cache_is_read_once():
+    near, far = (one(tensor_parallel=8, batch=8, input_tokens=n, output_tokens=2, max_context_tokens=1e6, memory_reserve=0.0) for n in (1000, 9000))
+    cache = 8 * 8000 * 2 * 80 * 8 * 128 * 2 / 8  # sequences, tokens, K and V, layers, heads, width, bytes; over 8 chips
+    chip = ic.scenario().chip
+    least, most = cache / chip.hbm_bytes_per_s, cache / chip.hbm_bytes_per_s / chip.attention_memory_efficiency
+    prompts = ic.sweep(ic.scenario(tensor_parallel=8, batch=8, output_tokens=2, memory_reserve=0.0), input_tokens=[1000, 9000], outputs=["decode_step_s"])
+    grown = prompts["decode_step_s"][1] - prompts["decode_step_s"][0]
+    assert least < grown < 1.2 * most and near["tpot_s"] < far["tpot_s"]
+
+
+def test_one_card_does_not_hold_what_it_cannot():
+    assert "does not fit" in one(tensor_parallel=1)["reason"]
+
+
+def test_memory_what_ifs_choose_the_batch_anew():
+    small, large = (one(tensor_parallel=8, hbm_bytes=x, tpot_slo_s=0.1) for x in (40e9, 160e9))
+    assert large["batch"] > small["batch"] and large["usd_per_mtok"] < small["usd_per_mtok"]
+    slow, fast = (one(tensor_parallel=8, hbm_bytes_per_s=x) for x in (2e12, 8e12))
+    assert fast["batch"] > slow["batch"]
+
+
+def test_the_peak_is_that_of_the_format_and_dense():
+    h100 = ic.chips().loc["h100-sxm"]
+    assert h100["peak_flop_per_s_bf16"] == 989e12 and h100["peak_flop_per_s_fp8"] == 1979e12
+    assert one(["peak_flop_per_s"], weight_bits=8)["peak_flop_per_s"] == 1979e12
+    assert one(["peak_flop_per_s"], weight_bits=4.25)["peak_flop_per_s"] == 989e12  # weights only: 16-bit arithmetic

@@ -1,0 +1,64 @@
+"""Rows per second of `evaluate`, beside the machine's own yardstick. Run by `make bench`; prints, and fails only far off."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import infertco as ic
+from infertco.columns import Columns
+from infertco.stages import model
+
+OUTPUTS = ["ttft_s", "tpot_s", "output_tokens_per_s_per_chip", "usd_per_mtok", "provisioned_j_per_request", "meets_slo", "reason"]
+
+
+def scattered(n, seed=0):
+    rng = np.random.default_rng(seed)
+    pick = lambda *ids: pd.Categorical(rng.choice(ids, n))  # noqa: E731
+    return pd.DataFrame(
+        dict(
+            chip=pick("h100-sxm", "h200-sxm", "b200-sxm", "mi300x", "a100-80-sxm", "tpu-v6e", "gaudi3", "trainium2"),
+            model=pick("llama-3.1-70b", "llama-3.1-8b", "qwen3-32b", "mixtral-8x7b", "gpt-oss-120b"), workload=pick("chat", "code", "rag"),
+            site=pick("us-average", "nordics"), tensor_parallel=rng.choice([2.0, 4.0, 8.0], n), weight_bits=rng.choice([16.0, 8.0], n),
+            batch=rng.integers(1, 64, n).astype(float), input_tokens=rng.uniform(100, 4000, n), usd_per_kwh=rng.uniform(0.03, 0.2, n),
+            utilization=rng.uniform(0.3, 0.9, n),
+        )
+    )  # fmt: skip
+
+
+def seconds(call, repeat):
+    taken = []
+    for _ in range(repeat):
+        start = time.process_time()
+        call()
+        taken.append(time.process_time() - start)
+    return min(taken)
+
+
+@pytest.mark.bench
+def test_rows_per_second(capsys):
+    n = 1_000_000
+    frame, x = scattered(n), np.random.default_rng(0).random(16384)
+    out = np.empty_like(x)
+    multiply = seconds(lambda: [np.multiply(x, x, out=out) for _ in range(2000)], 5) / 2000 / len(x)
+    lines = [f"one cached multiply of a float64: {multiply * 1e9:.2f} ns"]
+    rates = {}
+    few = frame.head(n // 5)
+    for name, rows, outputs in [
+        ("batch given, the seven outputs", frame, OUTPUTS), ("batch searched, the seven outputs", few.drop(columns="batch"), OUTPUTS),
+        ("batch given, the headline set", few, None),
+    ]:  # fmt: skip
+        taken = seconds(lambda rows=rows, outputs=outputs: ic.evaluate(rows, outputs), 3) / len(rows)
+        rates[name] = 1 / taken
+        lines.append(f"{name}: {1e-6 / taken:.2f} million rows/s, {taken / multiply:,.0f} multiplies a row")
+    names = {*OUTPUTS, "faults"}
+    for word, changes in (("given", dict(batch=32)), ("searched", {})):
+        base = ic.scenario(tensor_parallel=4, **changes)
+        columns = Columns(base, 1, {}, {})
+        with np.errstate(all="ignore"):
+            point = seconds(lambda base=base, columns=columns: [model(Columns(base, 1, {}, {}, tables=columns.tables), names) for _ in range(50)], 5) / 50
+        lines.append(f"one point in the kernel, batch {word}: {point * 1e6:.0f} us")
+    with capsys.disabled():
+        print("\n" + "\n".join(lines))
+    assert rates["batch given, the seven outputs"] > 0.4e6, "half of the least that is acceptable on a quiet machine"
