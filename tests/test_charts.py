@@ -184,6 +184,24 @@ def test_missing_intervals_are_drawn_without_width():
     assert "No intervals are known" in charts.cost_stack(bare).description
 
 
+def test_a_rented_chip_has_one_component_and_no_share():
+    rented = TABLE.assign(**{f"usd_per_mtok_{p}": 0.0 for p in PARTS}, usd_per_mtok_rent=TABLE["usd_per_mtok"])
+    shown = charts.cost_stack(rented)
+    assert "Cloud rent" in shown.svg() and "Operations" not in shown.svg() and "bill" not in shown.title
+
+
+def test_components_under_two_percent_go_with_the_last():
+    thin = TABLE.assign(usd_per_mtok_network=TABLE["usd_per_mtok"] * 0.01, usd_per_mtok_operations=TABLE["usd_per_mtok"] * 0.14)
+    svg = charts.cost_stack(thin).svg()
+    assert "Network and storage" not in svg and "Operations" in svg
+
+
+def test_a_limit_taken_away_is_not_drawn():
+    free = TABLE.assign(tpot_slo_s=np.nan)
+    assert charts.frontier(free).title.startswith("At the largest batch") and "meets TPOT" not in charts.frontier(free).svg()
+    assert "meets TPOT" in charts.frontier(TABLE).svg()  # the workload's own
+
+
 def test_the_latency_stands_beside_every_cost():
     for shown in (FIGURES["cost_stack"](), FIGURES["ranking"]()):
         assert {"ttft_s", "tpot_s"} <= set(shown.data) and {"TTFT, s", "TPOT, ms"} <= set(shown.table)

@@ -199,7 +199,8 @@ def cost_stack(table, reference: str | None = None, width: int = theme.WIDTH["no
         return figure.nothing(table, width)
     best = figure.best_rows(rows, USD)
     shown = _first(best, reference, most)
-    columns = [c for p in theme.COST if (c := f"{USD}_{p}") in shown and (shown[c] / shown[USD]).max() >= 0.02 * (p != "operations")]
+    columns = [c for part in theme.COST if (c := f"{USD}_{part}") in shown]
+    columns = [c for c in columns if (shown[c] / shown[USD]).max() >= (1e-9 if c.endswith("_operations") else 0.02)]
     sizes = np.array(shown[columns or [USD]].fillna(0.0))
     sizes[:, -1] += shown[USD].to_numpy() - sizes.sum(axis=1)  # what is under 2% everywhere goes with the last
     edges = np.cumsum(np.c_[np.zeros(len(sizes)), sizes], axis=1)

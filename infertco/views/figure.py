@@ -137,7 +137,7 @@ def lower(label: str) -> str:
 def shared(table, name: str):
     """The value of a field that all rows share: a column, or the limit of the one workload; else None."""
     found = table[name].dropna().unique() if name in table else []
-    if not len(found) and name.endswith("_slo_s") and "workload" in table and table["workload"].nunique() == 1:
+    if name not in table and name.endswith("_slo_s") and "workload" in table and table["workload"].nunique() == 1:
         facts = catalog.table("workload")
         row = facts.row.get(str(table["workload"].iloc[0]))
         found = [] if row is None else [v for v in [facts.columns[name][row]] if v == v]
