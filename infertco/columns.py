@@ -87,6 +87,8 @@ class Columns:
     def __init__(self, base, n, codes, named, part=slice(None), tables=None):
         self.base, self.n, self.codes, self._named, self._part = base, n, codes, named, part
         self.tables = tables or _tables(base.as_of, codes)
+        for key in values.VALUES.keys() - codes.keys():  # one float for all rows: at hand without a look-up
+            self.__dict__ |= {f: x for f, x in vars(getattr(base, key)).items() if type(x) is float and f not in named and f not in ENGINE_FACTS}
 
     def rows(self, part: slice) -> "Columns":
         codes = {key: numbers[part] for key, numbers in self.codes.items()}
@@ -150,8 +152,9 @@ class Columns:
 
     def missing(self, name):
         """Where a row has no figure for a field: an array, or a bool for all rows."""
-        gap = np.isnan(getattr(self, name))
-        return gap if gap.any() else False
+        value = getattr(self, name)
+        gap = value != value
+        return gap if gap is True or gap is not False and gap.any() else False
 
 
 def _tables(as_of, codes):

@@ -55,6 +55,7 @@ CAUSES = dict(
     fleet="fleets for a demand are not modeled yet",
 )
 TOLD = ("model", "workload", "memory", "format", "link", "power", "bought", "owned", "colo", "on_demand", "reserved", "spot", "carbon")
+NONE = np.int64(0)
 BIT = {name: np.int64(1) << np.int64(i) for i, name in enumerate([*(f for g in TOLD for f in FACTS[g]), *CAUSES])}
 LIMITS = ("memory", "tpot", "ttft", "given", "max_batch", "")
 BOUNDS = ("compute", "memory", "network", "overhead", "")
@@ -62,16 +63,16 @@ BOUNDS = ("compute", "memory", "network", "overhead", "")
 
 def lacking(c, group):
     """Bits of the facts of a group that a row has no figure for."""
-    total = np.int64(0)
+    total = NONE
     for name in FACTS[group]:
         gap = c.missing(name)
-        total = total if gap is False else total | np.where(gap, BIT[name], 0)
+        total = total if gap is False else total | np.where(gap, BIT[name], NONE)
     return total
 
 
 def cause(name, where):
     """Bit of a cause where it holds."""
-    return np.where(where, BIT[name], np.int64(0)) if np.any(where) else np.int64(0)
+    return np.where(where, BIT[name], NONE) if np.any(where) else NONE
 
 
 def unfit(faults):

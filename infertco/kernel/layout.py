@@ -29,7 +29,7 @@ class Layout(NamedTuple):
 
 def chosen(value, default):
     """`value`, and `default` where it is NaN."""
-    if np.ndim(value) == 0:
+    if isinstance(value, float):
         return default if value != value else value
     missing = np.isnan(value)
     return np.where(missing, default, value) if missing.any() else value
