@@ -123,7 +123,7 @@ def frontier(
     pair = [best["chip"][0], reference if reference in set(best["chip"][1:]) else best["chip"].iloc[-1]]
     colored = set(best["chip"][: MOST_LINES - 1]) | set(pair)
     starts = hull[hull["chip"].isin(colored)].groupby("chip", sort=False).head(1).reset_index(drop=True)
-    wide = np.array([marks.px(name) + 10 for name in starts["name"]])
+    wide = np.array([marks.px(name) + 14 for name in starts["name"]])
 
     plot, right = width - 66, hull[USER].max() * 1.08
     room = np.minimum(wide / plot, 0.5)  # the names stand left of the lines
@@ -145,19 +145,17 @@ def frontier(
             band = alt.Chart(data).mark_area(color=color, opacity=theme.BAND_OPACITY, interpolate="monotone", clip=True)
             layers.insert(0, band.encode(x=x(USER), y=y_of(f"{y}_low"), y2=f"{y}_high"))
         layers.append(alt.Chart(data).mark_line(interpolate="monotone", clip=True, **line).encode(x=x(USER), y=y_of(y)))
+    starts["at"] = from_y(marks.aside(to_y(starts[y]), to_x(starts[USER]) - wide, wide, height - 6))
+    layers += marks.texts(starts, x(USER), y_of("at"), "name", "label", bold=True, dx=-10, align="right")
     if slo:
         rule = alt.Chart(pd.DataFrame([{USER: at}])).mark_rule(color=marks.INK, strokeDash=theme.DASH["threshold"])
-        layers.append(rule.encode(x=x(USER)))
         place = dict(y=-6) if to_x(at) > marks.px(measure) else dict(y=10 if less else height - 10)
-        layers += marks.note(f"meets TPOT ≤ {text(TPOT, slo, digits=None)} →", to_x(at) + 8, **place)
-    marked = best[best["chip"].isin(colored)]
-    marked = marked.assign(text=[text(y, v, bare=True) for v in marked[y]])
-    marked["at"] = from_y(marks.spread(to_y(marked[y]) - 9, height - 8))
-    starts["at"] = from_y(marks.aside(to_y(starts[y]), to_x(starts[USER]) - wide, wide, height - 6))
-    layers += marks.texts(starts, x(USER), y_of("at"), "name", "label", bold=True, dx=-6, align="right")
-    ends = dict(x=x(USER), y=y_of(f"{y}_low"), y2=f"{y}_high", color=marks.style("color"))
-    layers += [alt.Chart(marked).mark_rule(strokeWidth=1.5).encode(**ends), marks.points(marked, x(USER), y_of(y))]
-    layers += marks.texts(marked, x(USER), y_of("at"), bold=True, dx=9)
+        layers += [rule.encode(x=x(USER)), *marks.note(f"meets TPOT ≤ {text(TPOT, slo, digits=None)} →", to_x(at) + 8, **place)]
+        marked = best[best["chip"].isin(colored)]
+        marked = marked.assign(text=[text(y, v, bare=True) for v in marked[y]], at=from_y(marks.spread(to_y(marked[y]) - 9, height - 8)))
+        ends = dict(x=x(USER), y=y_of(f"{y}_low"), y2=f"{y}_high", color=marks.style("color"))
+        layers += [alt.Chart(marked).mark_rule(strokeWidth=1.5).encode(**ends), marks.points(marked, x(USER), y_of(y))]
+        layers += marks.texts(marked, x(USER), y_of("at"), bold=True, dx=9)
     told = [c for c in ("chip", "tensor_parallel", "batch", TPOT, TTFT, *_with_ends(y)) if c in hull]
     layers.append(marks.hover(hull[hull[y].between(*y_extent)], x(USER), y_of(y), told))
 
@@ -165,7 +163,7 @@ def frontier(
     slow, grey = hull["chip"].nunique() - len(best), hull["chip"].nunique() - len(colored)
     notes = [f"{slow} too slow for the limit" if slow else "", f"{grey} more in grey" if grey else ""]
     what = f"{measure}{', less is better' if less else ''}, against the speed each user sees; both scales logarithmic."
-    what += f" Line = best layout and batch, band and whisker = {figure.INTERVAL}"
+    what += f" Line = best layout and batch, band{' and whisker' if slo else ''} = {figure.INTERVAL}"
     lines = figure.subtitle(width, what, scenario, figure.left_out(table, rows), *notes)
     words = figure.alt_text(f"Line chart of {figure.lower(measure)} against tokens per second per user by chip", best, y, scenario, title)
     chart = alt.layer(*layers, width=plot, height=height)
