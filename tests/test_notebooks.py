@@ -1,0 +1,103 @@
+"""Notebooks: committed without outputs, written to be read, run once from top to bottom; golden reports compared strictly."""
+
+import ast
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from infertco import values
+from infertco.views import report
+
+ROOT = Path(__file__).parent.parent
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+GOLDEN = sorted((ROOT / "tests" / "golden").glob("*.ipynb"))
+
+
+def cells(path, kind):
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == kind]
+
+
+def test_there_are_notebooks_and_golden_reports():
+    assert {path.stem for path in NOTEBOOKS} >= {"00_start_here", "briefing"} and GOLDEN
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_source_notebooks_carry_no_outputs(path):
+    for cell in cells(path, "code"):
+        assert not cell.outputs and cell.execution_count is None
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_written_to_be_read(path):
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.splitlines()[0].endswith("?")
+    sizes = [len(cell.source.splitlines()) for cell in cells(path, "code")]
+    assert max(sizes) <= 25 and sorted(sizes)[len(sizes) // 2] <= 9
+    assert "report.assumptions" in "".join(cell.source for cell in cells(path, "code"))
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_parameters_are_fields(path):
+    (cell,) = [cell for cell in cells(path, "code") if "parameters" in cell.metadata.get("tags", ())]
+    names = [line.target.id for line in ast.parse(cell.source).body]
+    assert set(names) - {"reference", "chips", "fields"} <= set(values.FIELDS)
+    assert all(re.search(r"  # \S", line) for line in cell.source.splitlines())  # each with its help
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(path):
+    done = report._run(report._read(path), {}, path.stem, progress=False)
+    assert all(cell.execution_count for cell in done.cells if cell.cell_type == "code" and cell.source)
+    assert not any("/home" in json.dumps(cell) or "Traceback" in json.dumps(cell) for cell in done.cells)
+
+
+def nbval(path):
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--no-header", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", str(path)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"JUPYTER_PLATFORM_DIRS": "1"})
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
+def test_golden_reports_have_outputs_and_hold(path):
+    shown = [cell for cell in cells(path, "code") if cell.outputs]
+    assert len(shown) >= 4 and all(cell.execution_count for cell in cells(path, "code"))
+    done = nbval(path)
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+def test_a_changed_digit_in_a_golden_report_is_found(tmp_path):
+    text = GOLDEN[0].read_text()
+    number = re.search(r'"text/plain": \[\n\s+".*?(\d+\.\d+)', text)
+    changed = text[: number.start(1)] + number[1][:-1] + str((int(number[1][-1]) + 1) % 10) + text[number.end(1) :]
+    path = tmp_path / "changed.ipynb"
+    path.write_text(changed)
+    assert nbval(path).returncode == 1
+
+
+def test_picture_of_the_readme_is_current():
+    assert picture() == (ROOT / "docs" / "ranking.svg").read_text(encoding="utf-8")
+
+
+def picture() -> str:
+    """The chart the README shows: the default scenario on every chip."""
+    import infertco as ic
+    from infertco.views import charts
+
+    table = ic.sweep(ic.scenario(), chip=list(ic.chips().index), tensor_parallel=[1, 2, 4, 8, 16], outputs="all")
+    return charts.ranking(table, reference="h100-sxm").svg()
+
+
+def bless():
+    """Write the golden reports and the README's picture anew: `python tests/test_notebooks.py`."""
+    for path in GOLDEN:
+        nbformat.write(report._run(report._read(path), {}, path.stem, progress=True), path)
+    (ROOT / "docs" / "ranking.svg").write_text(picture(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    bless()
