@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import nbformat
 import pytest
+import typst
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 import infertco as ic
@@ -228,6 +229,13 @@ def test_pdf_is_tagged_and_the_same_each_time(pdf, page):
     content = pdf.read_bytes()
     assert content.startswith(b"%PDF-") and b"pdfuaid" in content
     assert pages.to_pdf(page) == content
+
+
+def test_the_layout_settles(page, monkeypatch):
+    compiled, said = typst.compile_with_warnings, []
+    monkeypatch.setattr(typst, "compile", lambda *_, **how: said.extend(compiled(*_, **how)[1]) or b"")
+    pages.to_pdf(page)
+    assert not said
 
 
 def test_first_page_is_the_summary(printed):

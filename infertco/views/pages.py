@@ -31,9 +31,11 @@ SHIFT = "--shift-heading-level-by=-1"
 HERE = files("infertco.views")
 FONTS = (("Sans", 400, "Regular"), ("Sans", 600, "Semibold"), ("Serif", 400, "Regular"))
 CALLS = dict(chart="chart", table="records", list="records", assumptions="sure", plain="plain")  # of report.typ
+RAW = "```{{=typst}}\n{}\n```"
+BEFORE_WIDE = re.compile(r"(^#+ [^\n]*\s+)?^```\{=typst\}\n[^\n]* // wide$", re.M)  # with the heading above it
 IN_PDF = ("kind", "number", "title", "subtitle", "source", "text", "alt", "width", "head", "rows", "align")
 APPENDIX = dict(rows=25, columns=12)  # the largest table of a chart that a PDF prints
-FITS = (72, 115)  # characters of a table that fit the main column, and the page
+FITS = (72, 128)  # characters of a table that fit the main column, and the page
 
 
 # ------------------------------------------------------------------ notebook to parts
@@ -211,6 +213,14 @@ def _script():
     return vl_convert.javascript_bundle(script, vl_version=theme.VEGA_LITE).replace("</script", "<\\/script")
 
 
+def warm_up() -> None:
+    """What takes seconds the first time and can be done while a notebook runs."""
+    import pandas  # noqa: F401
+
+    theme.svg(dict(mark="point", data=dict(values=[])))
+    _script()
+
+
 def _markdown(parts, block):
     """The prose as one text, `block(i, part)` standing for every other part."""
     texts = [part["text"] if part["kind"] == "prose" else block(i, part) for i, part in enumerate(parts)]
@@ -251,12 +261,14 @@ def to_pdf(page: dict) -> bytes:
     data["parts"] = [{name: part[name] for name in IN_PDF if name in part} | _room(part) for part in parts]
 
     def block(i, part):
-        return f"```{{=typst}}\n#{CALLS[part['kind']]}({i})\n```" if part["kind"] in CALLS else ""
+        call = f"#{CALLS[part['kind']]}({i}){' // wide' * data['parts'][i]['wide']}" if part["kind"] in CALLS else ""
+        return RAW.format(call) if call else ""
 
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, "report.lua")
         own.write_bytes((HERE / "report.lua").read_bytes())
-        prose = pypandoc.convert_text(_markdown(parts, block), "typst", PANDOC, [SHIFT, f"--lua-filter={own}"])
+        text = re.sub(BEFORE_WIDE, lambda found: RAW.format("#clear") + "\n\n" + found[0], _markdown(parts, block))
+        prose = pypandoc.convert_text(text, "typst", PANDOC, [SHIFT, f"--lua-filter={own}"])
         written = {f"chart-{i}.svg": part["svg"] for i, part in enumerate(parts) if part["kind"] == "chart"}
         written |= {"data.json": json.dumps(data), "report.typ": (HERE / "report.typ").read_text(encoding="utf-8")}
         for name, text in (written | {"main.typ": f'#import "report.typ": *\n#show: report\n\n{prose}'}).items():

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from infertco.facts import unknown
 from infertco.views import pages, tables
 
 SURE = {"measured": 3, "datasheet": 3, "vendor page": 3, "config": 3, "secondary config": 2, "press": 2}  # else 1 dot
+KERNEL = (  # without a grammar that jsonschema would build for a second and half, of a format no schema here has
+    "import sys; sys.modules['rfc3987_syntax'] = None; from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
+)
 FORMATS = dict(html=pages.to_html, pdf=pages.to_pdf)
 
 
@@ -211,11 +215,12 @@ def _run(notebook, chosen, label, progress):
     from jupyter_client.manager import AsyncKernelManager
 
     class Here(AsyncKernelManager):
-        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}", "--log-level=ERROR"]
+        argv = [sys.executable, "-c", KERNEL, "-f", "{connection_file}", "--log-level=ERROR"]
         kernel_spec = KernelSpec(argv=argv, language="python")
 
     how = dict(kernel_name="python3", language="python", kernel_manager_class=Here, store_widget_state=False)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
+        pool.submit(pages.warm_up)
         try:
             bar = dict(desc=label, leave=False) if progress else False
             done = papermill.execute_notebook(notebook, None, dict(chosen), cwd=folder, progress_bar=bar, **how)
