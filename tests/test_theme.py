@@ -253,7 +253,7 @@ def test_bare_numbers_ranges_and_axes():
     assert units.axis_labels([0.01, 0.02], "s", "tpot_s") == ["10", "20"]
 
 
-@pytest.mark.parametrize("unit", [*{base for _, base in units.WORDS.values()}, "share", "ratio", "FLOP/byte"])
+@pytest.mark.parametrize("unit", sorted({base for _, base in units.WORDS.values()} | {"share", "ratio", "FLOP/byte"}))
 def test_every_unit_prints_every_size(unit):
     for value in 10.0 ** np.arange(-9, 16):
         text = units.format(value, unit, digits=2)

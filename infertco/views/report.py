@@ -113,8 +113,7 @@ def build(name=None, parameters=None, to=("html", "pdf"), out="reports", grid=No
         if kind not in FORMATS:
             raise ValueError(unknown("format", kind, FORMATS))
     runs = _grid(grid, parameters or {}, stem, notebook) if grid else {stem: parameters or {}}
-    for chosen in runs.values():
-        _check(chosen, notebook)
+    runs = {slug: _arranged(chosen, notebook) for slug, chosen in runs.items()}
     written, out = [], _writable(out)
     for slug, chosen in runs.items():
         page = pages.read(_run(notebook, chosen, slug, progress), stem, chosen)
@@ -164,11 +163,14 @@ def _defaults(notebook):
     return {(getattr(line, "target", None) or line.targets[0]).id: line.value for line in lines}
 
 
-def _check(chosen, notebook):
-    known = list(_defaults(notebook))
-    for key in chosen:
-        if key not in known:
-            raise ValueError(unknown("parameter", key, known))
+def _arranged(chosen, notebook):
+    """Parameters as the notebook takes them: those of its cell by name, any other field inside `fields`."""
+    known = _defaults(notebook)
+    others = {key: value for key, value in chosen.items() if key not in known}
+    for key in others:
+        if "fields" not in known or key not in (*values.FIELDS, "as_of"):
+            raise ValueError(unknown("parameter", key, [*known, *(values.FIELDS if "fields" in known else ())]))
+    return {k: v for k, v in chosen.items() if k in known} | (dict(fields=others) if others else {})
 
 
 def _grid(path, common, stem, notebook):

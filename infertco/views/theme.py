@@ -9,7 +9,6 @@ from collections import namedtuple
 from functools import cache
 from importlib.resources import files
 
-import altair as alt
 import vl_convert
 
 FONT = "Source Sans Pro, Segoe UI, Helvetica Neue, Arial, sans-serif"  # a name with a digit would need quotes of its own
@@ -174,6 +173,8 @@ def bundle(spec, text: str = ""):
 
 def enable() -> None:
     """Make Altair draw every chart by this theme and renderer."""
+    import altair as alt
+
     alt.theme.register("infertco", enable=True)(lambda: alt.theme.ThemeConfig(config=CONFIG))
     alt.renderers.register("infertco", lambda spec, **_: bundle(spec))
     alt.renderers.enable("infertco")
