@@ -41,7 +41,7 @@ GROUPS = {  # by ownership
 }
 RENTS = (FACTS["on_demand"], FACTS["reserved"], FACTS["spot"])
 CAUSES = dict(
-    clients="load by clients or arrivals is not modeled yet; give a batch",
+    arrivals="load by arrivals is not modeled yet; give a batch or clients",
     pools="disaggregated pools are not modeled yet; set prefill_workers to 0",
     draft="speculative decoding is not modeled yet; set draft_tokens to 0",
     heads="tensor_parallel does not divide the attention heads of {model}",

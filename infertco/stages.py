@@ -45,11 +45,17 @@ def model(c: Columns, want: set) -> dict:
         ttft_s, tpot_s, step_s = serving.latencies_s(law, batch, lay, cached, c.output_tokens, prompt, c.prefill_charge)
         return ttft_s + c.first_token_time_s, tpot_s, step_s
 
-    most, batch = np.minimum(room, c.max_batch), c.batch
+    most, batch, clients = np.minimum(room, c.max_batch), c.batch, c.clients
     if np.any(np.isnan(batch)):
         found = serving.largest_batch(most, lambda tried: serving.lateness(*latencies(tried)[:2], c.ttft_slo_s, c.tpot_slo_s))
         batch = chosen(batch, found)
     ttft_s, tpot_s, step_s = latencies(batch)
+    in_flight = batch
+    capacity_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
+    if np.any(looped := ~np.isnan(clients)):
+        loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, c)
+        ttft_s, tpot_s = np.where(looped, loop[0] + c.first_token_time_s, ttft_s), np.where(looped, loop[1], tpot_s)
+        step_s, batch, in_flight = np.where(looped, loop[2], step_s), np.where(looped, loop[3], batch), np.where(looped, clients, batch)
 
     faults = lacking(c, "model") | lacking(c, "workload") | lacking(c, "memory") | _later(c)
     faults = faults | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay)
@@ -59,7 +65,8 @@ def model(c: Columns, want: set) -> dict:
     served = faults == 0
     ttft_s, tpot_s = np.where(served, ttft_s, np.nan), np.where(served, tpot_s, np.nan)
 
-    requests_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
+    requests_per_s = in_flight / (ttft_s + (c.output_tokens - 1) * tpot_s)
+    capacity_per_s = np.where(served, capacity_per_s, np.nan)
     tokens_per_s = requests_per_s * c.output_tokens
     per_chip = tokens_per_s / lay.chips
     faults = faults | cause("ttft", ttft_s > c.ttft_slo_s) | cause("tpot", tpot_s > c.tpot_slo_s)
@@ -70,9 +77,9 @@ def model(c: Columns, want: set) -> dict:
         pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,
         chips_per_replica=lay.chips, compute_format=form, fits_memory=served | laid_out & ~unfit(faults),
         meets_slo=served & ~missed(faults), extrapolated=served,
-        ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=requests_per_s,
+        ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
         output_tokens_per_s=tokens_per_s, output_tokens_per_s_per_chip=per_chip, output_tokens_per_s_per_user=1 / tpot_s,
-        most_sequences=room, prefill_s=prompt.alone_s, decode_step_s=step_s,
+        most_sequences=room, prefill_s=prompt.alone_s, prefill_batch_s=batch * serving.prompt_s(prompt, batch), decode_step_s=step_s,
     )  # fmt: skip
     if "batch_limit" in want:
         late = latencies(batch + 1)
@@ -85,9 +92,10 @@ def model(c: Columns, want: set) -> dict:
         step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
         bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
         out |= dict(mfu=requests_per_s * sum(flop) / (lay.chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
-        phase = c.prefill_charge * prompt.shared_s, c.output_tokens * step_s / sequences
+        arrivals = (sequences - 1) / c.output_tokens
+        phase = c.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
         hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
-        money, unpriced = _money(c, lay.chips, requests_per_s, phase, hits, out["mfu"], out["mbu"], want)
+        money, unpriced = _money(c, lay.chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
@@ -99,9 +107,9 @@ def model(c: Columns, want: set) -> dict:
 
 def _later(c):
     """Bits of what a later capability will model."""
-    loaded = ~np.isnan(c.clients) | ~np.isnan(c.arrival_requests_per_s)
+    loaded = ~np.isnan(c.arrival_requests_per_s)
     pools, draft = (c.prefill_workers > 0) | (c.decode_workers > 0), c.draft_tokens > 0
-    return cause("clients", loaded) | cause("pools", pools) | cause("draft", draft)
+    return cause("arrivals", loaded) | cause("pools", pools) | cause("draft", draft)
 
 
 def _unlinked(c, lay):
@@ -115,7 +123,7 @@ def _unlinked(c, lay):
 
 def _batch_limit(c, batch, room, late, served):
     """What stopped the batch: index into reasons.LIMITS."""
-    given = ~np.isnan(c.batch)
+    given = ~np.isnan(c.batch) | ~np.isnan(c.clients)
     tpot, ttft = late[1] > c.tpot_slo_s, late[0] > c.ttft_slo_s
     stops = [~served, given, tpot, ttft, batch >= room]
     return np.select(np.broadcast_arrays(*stops), [5, 3, 1, 2, 0], 4)
@@ -132,17 +140,18 @@ def _shares(c, law, new_tokens, sequences, cached, lay, served):
     return dict(zip(("share_compute", "share_memory", "share_network", "share_overhead"), shares, strict=True)) | dict(bound=bound)
 
 
-def _money(c, chips, requests_per_s, phase, hits, mfu, mbu, want):
+def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want):
     """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack."""
-    per_chip, served = requests_per_s * c.output_tokens / chips, requests_per_s * c.utilization
+    utilization = _utilization(c, requests_per_s, capacity_per_s)
+    per_chip, served = capacity_per_s * c.output_tokens / chips, capacity_per_s * utilization
     owned, cloud = c.ownership == 0, c.ownership == 2
     rents = (c.cloud_usd_per_hour_on_demand, c.cloud_usd_per_hour_reserved, c.cloud_usd_per_hour_spot)
     active_w = cost.active_w(c.tdp_w, c.idle_power_share, mbu, mfu)
-    mean_w = cost.mean_w(c, active_w, c.billing_power_share, c.utilization)
-    hourly = cost.hourly_usd(c, c, c, owned, cloud, _of(c.commitment, rents), mean_w, per_chip * c.utilization)
+    mean_w = cost.mean_w(c, active_w, c.billing_power_share, utilization)
+    hourly = cost.hourly_usd(c, c, c, owned, cloud, _of(c.commitment, rents), mean_w, per_chip * utilization)
     usd_per_chip_hour = sum(hourly)
-    usd_per_mtok = cost.usd_per_mtok(usd_per_chip_hour, per_chip, c.utilization)
-    provisioned_j = cost.provisioned_j_per_request(c, c.pue, chips, requests_per_s)
+    usd_per_mtok = cost.usd_per_mtok(usd_per_chip_hour, per_chip, utilization)
+    provisioned_j = cost.provisioned_j_per_request(c, c.pue, chips, capacity_per_s)
     energy_j = mean_w * c.pue * chips / served
     out = dict(
         usd_per_chip_hour=usd_per_chip_hour, usd_per_mtok=usd_per_mtok, tokens_per_usd=1e6 / usd_per_mtok,
@@ -154,16 +163,24 @@ def _money(c, chips, requests_per_s, phase, hits, mfu, mbu, want):
         of_all = usd_per_mtok / usd_per_chip_hour
         out |= {f"usd_per_mtok_{name}": part * of_all for name, part in zip(hourly._fields, hourly, strict=True)} | dict(
             usd_per_mtok_input=prompt * usd_per_mtok * per_input, usd_per_mtok_output=(1 - prompt) * usd_per_mtok,
-            usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * c.utilization,
+            usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * utilization,
             usd_per_mtok_cached=usd_per_mtok * c.output_tokens * hits / sum(phase),
             usd_per_request=usd_per_mtok * c.output_tokens / 1e6,
-            provisioned_j_per_served_request=provisioned_j / c.utilization,
+            provisioned_j_per_served_request=provisioned_j / utilization,
             accelerator_energy_j_per_request=active_w * chips / requests_per_s,
             carbon_g_per_request=energy_j / 3.6e6 * c.grid_g_per_kwh,
             embodied_g_per_request=c.embodied_carbon_g * chips / (served * c.chip_life_years * cost.HOURS * 3600),
         )  # fmt: skip
     lacks = np.where(cloud, _rent_lacks(c), np.where(owned, lacking(c, "owned"), lacking(c, "colo")) | lacking(c, "bought"))
     return out, lacks | lacking(c, "power") | lacking(c, "carbon")
+
+
+def _utilization(c, requests_per_s, capacity_per_s):
+    """As typed or assumed; under clients without a typed one, the rate over the capacity."""
+    if np.all(np.isnan(c.clients)):
+        return c.utilization
+    derived = ~np.isnan(c.clients) & ~np.asarray(c.named().get("utilization", False))
+    return np.where(derived, np.minimum(requests_per_s / capacity_per_s, 1.0), c.utilization)
 
 
 def _rent_lacks(c):

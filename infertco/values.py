@@ -193,6 +193,8 @@ class Deployment:
     sequence_time_s: Number = quantity("Sequence overhead", "s", "Host time of one step for each sequence; NaN: the engine's", usual=(0, 1e-3))
     first_token_time_s: Number = quantity("First-token overhead", "s", "Fixed time of a request beside prefill; NaN: the engine's", usual=(0, 1))
     link_efficiency: Number = quantity("Link efficiency", "1", "Share of the link that collectives reach; NaN: the engine's", **EFFICIENCY)
+    burst_wait: Number = quantity("Burst wait", "1", "Share of the prompts of a burst that a request waits for; NaN: the engine's", (0, 10))
+    overflow_wait: Number = quantity("Overflow wait", "1", "Share of a full wait that requests without room show on average; NaN: the engine's", (0, 2))
     prefill_charge: Number = quantity("Prefill charge", "1", "Share of a prompt's prefill time that decoding waits for; NaN: the engine's", (0, 2))
 
 
@@ -244,7 +246,7 @@ FIELDS = {f.name: f for value in VALUES.values() for f in fields(value)}
 OWNER = {f.name: key for key, value in VALUES.items() for f in fields(value)}
 TEXTS = {name for name, f in FIELDS.items() if f.metadata["unit"] == "text"}
 CHOSEN = ("engine", "weight_bits", "kv_bits", "activation_bits", "tensor_parallel", "pipeline_parallel", "expert_parallel", "batch")
-ENGINE_FACTS = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "first_token_time_s", "link_efficiency", "prefill_charge")
+ENGINE_FACTS = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "first_token_time_s", "link_efficiency", "prefill_charge", "burst_wait", "overflow_wait")
 WHOLE = {"tensor_parallel", "pipeline_parallel", "expert_parallel", "attention_data_parallel", "draft_tokens", "prefill_workers", "decode_workers"}
 def output(label, unit, help, better=None):
     return dict(label=label, unit=unit, help=help, better=better)
@@ -309,6 +311,7 @@ OUTPUTS = dict(
     kv_bytes_per_token=output("KV a token", "byte", "KV cache of one token of a replica, all layers", "less"),
     most_sequences=output("Sequences that fit", "1", "Largest batch that memory allows", "more"),
     prefill_s=output("Prefill time", "s", "Reading one prompt alone on the replica", "less"),
+    prefill_batch_s=output("Batch prefill time", "s", "Reading the prompts of the whole batch before any answer", "less"),
     decode_step_s=output("Decode step", "s", "One decoding step without prompts", "less"),
     peak_flop_per_s=output("Peak in use", "FLOP/s", "Dense peak of the format used", "more"),
     ridge_flop_per_byte=output("Ridge", "FLOP/byte", "Intensity at which the roofs meet"),

@@ -180,7 +180,7 @@ def test_parts_of_a_pass_add_up_to_its_time():
     cached = transformer.cached_tokens(LLAMA_70B, 1000.0)
     assert serving.decode_pass(law, 32.0, cached).total_s == pytest.approx(serving.decode_time_s(law, 32.0, cached))
     prompt = serving.prompt(law, 1000.0, 8192.0, 1.0)
-    assert serving.prompt_pass(law, 1000.0, 8192.0, 1.0).total_s == pytest.approx(prompt.shared_s)
+    assert serving.prompt_pass(law, 1000.0, 8192.0, 1.0).total_s == pytest.approx(serving.prompt_s(prompt, 1.0))
 
 
 def test_a_lone_request_waits_for_nobody_and_a_full_batch_for_the_prompts_of_the_others():
@@ -189,7 +189,7 @@ def test_a_lone_request_waits_for_nobody_and_a_full_batch_for_the_prompts_of_the
     ttft, tpot, step = serving.latencies_s(law, 1.0, lay, cached, 200.0, prompt, 1.0)
     assert (ttft, tpot) == (prompt.alone_s, step)
     ttft, tpot, step = serving.latencies_s(law, 101.0, lay, cached, 200.0, prompt, 1.0)
-    assert tpot == pytest.approx(step + 100 / 200 * prompt.shared_s)
+    assert tpot == pytest.approx(step + 100 / 200 * serving.prompt_s(prompt, 100 / 200))
     assert ttft == pytest.approx(prompt.alone_s + step)
 
 

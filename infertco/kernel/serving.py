@@ -195,33 +195,46 @@ def decode_pass(law: Law, sequences, cached_tokens) -> Pass:
 
 
 class Prompt(NamedTuple):
-    """Reading one prompt: its time when the engine is busy with many, and alone. Seconds."""
+    """Reading prompts: alone, and beside others. Short prompts share a step and with it the reading of the weights."""
 
-    shared_s: np.ndarray
-    alone_s: np.ndarray
-    steps: np.ndarray
+    alone_s: np.ndarray  # one prompt, nothing else on the replica
+    packed_s: np.ndarray  # a prompt's share where each step is full
+    lone_s: np.ndarray  # what it takes more where it has a step for itself
+    most: np.ndarray  # prompts of a full step
+    steps: np.ndarray  # steps of one prompt
 
 
 def prompt(law: Law, new_tokens, chunk_tokens, groups) -> Prompt:
     """Prefill of a prompt with `new_tokens` that are not cached, `chunk_tokens` a step.
 
-    With several attention groups each reads a prompt at the same time; alone, one group works and the others wait.
+    With several attention groups each reads prompts at the same time; alone, one group works and the others wait.
     """
-    steps = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
+    steps, most = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0), np.maximum(chunk_tokens / new_tokens, 1.0)
 
     def read_s(prompts, spread):
-        operators_s = weighted(law.layers, norm(*operators_pass(law, prompts * new_tokens / steps, spread, head_tokens=1.0)))
-        return steps * (operators_s + law.fixed_s) + law.prompt_attention_s + law.linear_s * prompts * new_tokens
+        tokens = prompts * new_tokens
+        operators_s = weighted(law.layers, norm(*operators_pass(law, tokens / steps, spread, head_tokens=prompts)))
+        return (steps * (operators_s + law.fixed_s) + law.linear_s * tokens) / prompts
 
-    shared_s = read_s(groups, law.spread) / groups
-    return Prompt(shared_s, read_s(1.0, 1.0) if np.any(groups > 1) else shared_s, steps)
+    lone_s, packed_s = read_s(groups, law.spread), read_s(groups * most, law.spread)
+    alone_s = read_s(1.0, 1.0) if np.any(groups > 1) else lone_s
+    attention_s = law.prompt_attention_s
+    return Prompt(alone_s + attention_s, packed_s + attention_s / groups, lone_s - packed_s, most, steps)
+
+
+def prompt_s(read: Prompt, together):
+    """Time of one prompt where `together` of them share a step: between a step for itself and a full one. [s]"""
+    together = np.minimum(np.maximum(together, 1.0), read.most)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        share_of_own = np.where(read.most > 1, (1 / together - 1 / read.most) / (1 - 1 / read.most), 0.0)
+    return read.packed_s + share_of_own * read.lone_s
 
 
 def prompt_pass(law: Law, new_tokens, chunk_tokens, groups) -> Pass:
-    """`prompt(...).shared_s` by what takes it."""
+    """A prompt with steps of its own, by what takes it; it adds up to `prompt_s(read, 1)`."""
     steps = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
     tokens = groups * new_tokens
-    compute_s, memory_s = split(law, *operators_pass(law, tokens / steps, law.spread, head_tokens=1.0))
+    compute_s, memory_s = split(law, *operators_pass(law, tokens / steps, law.spread, head_tokens=groups))
     parts = steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s
     return Pass(*(part / groups for part in parts))
 
@@ -252,9 +265,30 @@ def latencies_s(law: Law, batch, lay, cached_tokens, output_tokens, read: Prompt
     sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
     others = sequences - 1.0
     step_s = decode_time_s(law, sequences, cached_tokens)
-    tpot_s = step_s + charge * others / output_tokens * read.shared_s
+    arrivals = others / output_tokens  # prompts a step, in steady state
+    tpot_s = step_s + charge * arrivals * prompt_s(read, arrivals)
     ttft_s = read.alone_s + read.steps * np.minimum(others, 1.0) * step_s
     return ttft_s, tpot_s, step_s
+
+
+def closed_loop(law: Law, clients, room, lay, cached_tokens, output_tokens, read: Prompt, engine):
+    """(TTFT, TPOT, decode step, running sequences) of `clients` that each send a request when the last is answered. [s]
+
+    At most `room` sequences run; the rest wait. A request waits for prompts that came in the same burst, `burst_wait`
+    times the prefill time for each to the power 0.8: bursts thin out over the waves of a run. What a request spends
+    before its first token it does not spend running, so the running batch follows from Little's law, found in a few
+    passes. The first-token overhead is not in.
+    """
+    most = np.minimum(clients, room)
+    running = most
+    for _ in range(4):
+        ttft_s, tpot_s, step_s = latencies_s(law, running, lay, cached_tokens, output_tokens, read, engine.prefill_charge)
+        burst_s = engine.burst_wait * np.maximum(most - 1, 0) ** 0.8 * prompt_s(read, most) * lay.attention_data_parallel
+        answer_s = np.maximum(output_tokens - 1, 1.0) * tpot_s
+        first_s = ttft_s + burst_s
+        running = np.minimum(most, clients * answer_s / (first_s + answer_s))
+    queue_s = engine.overflow_wait * np.maximum(clients / most - 1, 0) * (first_s + answer_s)
+    return first_s + queue_s, tpot_s, step_s, running
 
 
 def lateness(ttft_s, tpot_s, ttft_slo_s, tpot_slo_s):

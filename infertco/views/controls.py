@@ -13,7 +13,6 @@ from infertco import catalog, units
 from infertco.columns import check_name, choice_names
 from infertco.scenario import Scenario, evaluate, scenario
 from infertco.values import CHOICES, FIELDS, IDS, ONE, OWNER, VALUES
-from infertco.views import theme
 from infertco.views.figure import COUNT, apart, looks
 from infertco.views.live import COLUMNS, PARTS, SPEED, TPOT, TTFT, USD, LiveChart, cost_columns, cost_extents, cost_spec
 from infertco.views.tables import text, unit
@@ -25,7 +24,7 @@ GROUPS = dict(chip="Chip", model="Model", workload="Workload", deployment="Deplo
 WIDTHS = dict(weight_bits=(4, 8, 16), kv_bits=(4, 8, 16), activation_bits=(4, 8, 16))
 DOUBLING = dict(tensor_parallel=8, pipeline_parallel=8, expert_parallel=64, attention_data_parallel=8, batch=1024, max_batch=4096)
 UNNAMED = dict(tensor_parallel="best", batch="largest", ttft_slo_s="none", tpot_slo_s="none", engine="usual")
-LINE = int(theme.TITLE_CHARACTERS * theme.WIDTH["live"] / theme.WIDTH["notebook"])
+LINE = 80  # characters of a title line over the live chart
 STOPS, FAR = 50, 20  # stops of a slider; high over low from which its scale is logarithmic
 OUTPUTS = [*COLUMNS.values(), *PARTS, TTFT, TPOT, "batch", "chips_per_replica", "fits_memory", "meets_slo", "extrapolated", "reason"]
 

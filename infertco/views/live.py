@@ -97,7 +97,7 @@ def cost_spec(looks: list, extents: dict, costs: list, views=("curve", "stack"),
     what += [f"{' and '.join(marked.values())}: cheapest within the limits; {' and '.join(ranged.values())}: 80% interval".capitalize()]
     heading = alt.TitleParams(text=alt.expr("ttl"), subtitle=what)
     chart = alt.vconcat(*(made[view]() for view in views), spacing=26, title=heading).add_params(alt.param(name="ttl", value=[" ", " "]))
-    spec = chart.to_dict(validate=False) | dict(description="Cost of a million output tokens by chip; title and the line above it tell what the controls change")
+    spec = chart.to_dict(validate=False) | dict(description="Cost of a million output tokens by chip; title and the line above it tell what changes")
     return spec | dict(datasets=spec.get("datasets", {}) | {name: [] for name in SETS})
 
 
@@ -140,7 +140,7 @@ def _stack(rows, extents, parts, plot, left):
         rule = alt.Chart(best).transform_filter("datum.good").mark_rule(color=color, strokeWidth=size, clip=True)
         layers.append(rule.encode(x=x("low"), x2="high", y=band))
     layers += marks.names(rows) + marks.texts(best, x("at"), band, color="label", bold=True, dx=7)
-    for name, words, at in (("ttft", "TTFT, s", 102), ("tpot", "TPOT, ms", LATENCIES_PX)):
+    for name, words, at in (("ttft", "TTFT, s", 96), ("tpot", "TPOT, ms", LATENCIES_PX)):
         quiet = dict(align="right", color=marks.INK2, halo=False)
         layers += marks.texts(best, alt.value(plot + at), band, name, size=theme.SIZE["cell"], **quiet)
         layers += marks.note(words, plot + at, -11, size=theme.SIZE["axis"], **quiet)
@@ -179,7 +179,10 @@ def cost_columns(state: dict, a: dict | None, looks: list, extents: dict) -> dic
         return latencies | ends | dict(row=row["row"], good=True, label=theme.INK, text=words)
 
     found["d"], found["ends"] = _lines(lines, look), _ends(lines, extents, named)
-    found["best"] = _columns([_place(row) | {k: row[k] for k in ("fill", "outline", "shape")} | dict(text=text(USD, row[USD])) for row in good])
+    def within(row):
+        return all(low <= row[name] <= high for name, (low, high) in ((SPEED, extents["speed"]), (USD, extents["usd"])))
+
+    found["best"] = _columns([_place(row) | {k: row[k] for k in ("fill", "outline", "shape")} | dict(text=text(USD, row[USD])) for row in good if within(row)])
     found["best"]["at"] = _spread(found["best"].get("y", []), extents, 9)
     found["rows"] = _columns([told(row) for row in rows])
     if slo == slo:
@@ -195,7 +198,11 @@ def cost_columns(state: dict, a: dict | None, looks: list, extents: dict) -> dic
                 _append(found["parts"], dict(row=row["row"], x=float(edge), x2=float(edge) + row[part], fill=color, stroke=rim))
     if a:
         plain = dict(fill=grey["mark"], outline=grey["axis"])
-        kept = [_place(row) | plain | dict(row=i, shape=looks[i]["shape"], text="" if i else "A") for i, row in enumerate(a["rows"]) if row["good"]]
+        kept = [
+            plain | dict(row=i, y=row[USD], x=row[SPEED] if within(row) else None, text="" if i else "A", shape=looks[i]["shape"])
+            for i, row in enumerate(a["rows"])
+            if row["good"]
+        ]
         found |= dict(a=_lines(a["lines"]), a_best=_columns(kept))
     return found
 
