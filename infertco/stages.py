@@ -35,7 +35,7 @@ def model(c: Columns, want: set) -> dict:
     holds = layout.most_sequences(c, usable, cut, lay, longest) >= lay.attention_data_parallel
     room = np.maximum(np.floor(layout.most_sequences(c, usable, cut, lay, mean)), 1.0)
 
-    form, peak, rates = serving.attainable(c, lay, activation_bits, c.link_efficiency)
+    form, peak, rates = serving.attainable(c, lay, activation_bits, c)
     attention_flop = transformer.prefill_attention_flop(c, c.input_tokens, c.input_tokens - new_tokens)
     law = serving.law(c, shape, lay, rates, c, attention_flop)
     prompt = serving.prompt(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)

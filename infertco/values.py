@@ -83,6 +83,8 @@ class Chip:
     kernel_time_s_4: Number = quantity("Kernel floor, 4 bit", "s", "Least time of one kernel in 4 bit, quantization included", usual=(0, 1e-3))
     attention_compute_efficiency: Number = quantity("Attention compute efficiency", "1", "Share of the 16-bit peak that attention over a prompt reaches", **EFFICIENCY)
     attention_memory_efficiency: Number = quantity("Attention memory efficiency", "1", "Share of the bandwidth that reading the KV cache reaches", **EFFICIENCY)
+    expert_compute_efficiency: Number = quantity("Expert compute", "1", "Compute efficiency of grouped experts over that of dense products", default=1.0, **EFFICIENCY)
+    expert_memory_efficiency: Number = quantity("Expert memory", "1", "Memory efficiency of grouped experts over that of dense products", default=1.0, **EFFICIENCY)
     tpot_spread: Number = quantity("Spread of TPOT", "1", "Standard deviation of log(measured/predicted) of token times", usual=(0.01, 2))
     ttft_spread: Number = quantity("Spread of TTFT", "1", "Standard deviation of log(measured/predicted) of first-token times", usual=(0.01, 3))
     idle_power_share: Number = quantity("Idle power share", "1", "Draw of a chip that waits, share of TDP", ONE)
@@ -193,6 +195,7 @@ class Deployment:
     sequence_time_s: Number = quantity("Sequence overhead", "s", "Host time of one step for each sequence; NaN: the engine's", usual=(0, 1e-3))
     first_token_time_s: Number = quantity("First-token overhead", "s", "Fixed time of a request beside prefill; NaN: the engine's", usual=(0, 1))
     link_efficiency: Number = quantity("Link efficiency", "1", "Share of the link that collectives reach; NaN: the engine's", **EFFICIENCY)
+    compute_share: Number = quantity("Engine compute", "1", "Share of the chip's compute efficiency that the engine's kernels reach; NaN: the engine's", **EFFICIENCY)
     burst_wait: Number = quantity("Burst wait", "1", "Share of the prompts of a burst that a request waits for; NaN: the engine's", (0, 10))
     overflow_wait: Number = quantity("Overflow wait", "1", "Share of a full wait that requests without room show on average; NaN: the engine's", (0, 2))
     prefill_charge: Number = quantity("Prefill charge", "1", "Share of a prompt's prefill time that decoding waits for; NaN: the engine's", (0, 2))
@@ -246,7 +249,7 @@ FIELDS = {f.name: f for value in VALUES.values() for f in fields(value)}
 OWNER = {f.name: key for key, value in VALUES.items() for f in fields(value)}
 TEXTS = {name for name, f in FIELDS.items() if f.metadata["unit"] == "text"}
 CHOSEN = ("engine", "weight_bits", "kv_bits", "activation_bits", "tensor_parallel", "pipeline_parallel", "expert_parallel", "batch")
-ENGINE_FACTS = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "first_token_time_s", "link_efficiency", "prefill_charge", "burst_wait", "overflow_wait")
+ENGINE_FACTS = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "first_token_time_s", "link_efficiency", "prefill_charge", "burst_wait", "overflow_wait", "compute_share")
 WHOLE = {"tensor_parallel", "pipeline_parallel", "expert_parallel", "attention_data_parallel", "draft_tokens", "prefill_workers", "decode_workers"}
 def output(label, unit, help, better=None):
     return dict(label=label, unit=unit, help=help, better=better)

@@ -128,7 +128,7 @@ def test_collectives_of_one_chip_are_free_and_published_times_come_out():
 def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, input_tokens=1000.0, **changes):
     """A perfect chip of 1 PFLOP/s and 1 TB/s without fixed times, unless changed."""
     rates = dict(
-        flop_per_s=1e15, head_flop_per_s=1e15, attention_flop_per_s=1e15, bytes_per_s=1e12, head_bytes_per_s=1e12,
+        flop_per_s=1e15, expert_flop_per_s=1e15, expert_bytes_per_s=1e12, head_flop_per_s=1e15, attention_flop_per_s=1e15, bytes_per_s=1e12, head_bytes_per_s=1e12,
         attention_bytes_per_s=1e12, kernel_time_s=0.0, head_kernel_time_s=0.0, group_bytes_per_s=1e18, replica_bytes_per_s=1e18,
     ) | changes  # fmt: skip
     engine = SimpleNamespace(layer_time_s=0.0, allreduce_time_s=0.0, step_time_s=0.0, sequence_time_s=0.0)
@@ -282,11 +282,13 @@ LAYS = LAYS._replace(ways=LAYS[0] * LAYS[1], chips=LAYS[0] * LAYS[1] * LAYS[2], 
 PRICES = {name: column(1.0, 100.0) for name in ("chip_usd", "host_usd", "network_usd", "tdp_w", "host_w", "network_w")} | dict(idle_power_share=column(0.1, 0.4))
 PEAKS = {f"peak_flop_per_s_{form}": whole(1e15, 2e15, np.nan if form != "bf16" else 1e15) for form in ("bf16", "fp16", "fp8", "int8", "fp4")}
 SPEEDS = {f"{kind}_{bits}": column(0.5, 0.9) for kind in ("compute_efficiency", "memory_efficiency", "kernel_time_s") for bits in (16, 8, 4)}
+SPEEDS |= {f"expert_{kind}_efficiency": column(0.5, 1.1) for kind in ("compute", "memory")}
 SPEEDS |= {f"attention_{kind}_efficiency": column(0.5, 0.9) for kind in ("compute", "memory")}
 LINKS = dict(hbm_bytes=column(5e10, 2e11), hbm_bytes_per_s=column(1e12, 8e12), link_bytes_per_s=column(1e10, 1e12), scale_up_domain=whole(8, 72))
 DEPLOYED = dict(memory_reserve=column(0, 0.2), workspace_bytes=whole(2e9, np.nan), tensor_parallel=whole(1, 4, np.nan), pipeline_parallel=whole(1, 2, np.nan))
 DEPLOYED |= dict(expert_parallel=whole(1, np.nan), attention_data_parallel=whole(1, 2))
-ENGINE = {name: column(1e-6, 1e-4) for name in ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s")}
+ENGINE = dict(link_efficiency=column(0.4, 0.8), compute_share=column(0.4, 1.0))
+ENGINE |= {name: column(1e-6, 1e-4) for name in ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s")}
 FINANCE = dict(cost_of_capital=whole(0.0, 0.1), chip_life_years=column(3, 6), residual_share=column(0, 0.2), facility_life_years=column(10, 20))
 FINANCE |= {name: column(0.01, 0.9) for name in ("maintenance_share", "insurance_share", "facility_maintenance_share", "availability", "other_usd_per_chip")}
 FINANCE |= {name: column(1, 90) for name in ("staff_usd_per_kw_year", "software_usd_per_chip_year", "facility_usd_per_w", "colo_usd_per_kw_month")}
@@ -297,7 +299,7 @@ ALL = MODELS | PRICES | PEAKS | SPEEDS | LINKS | DEPLOYED | ENGINE | FINANCE | d
 def whole_replica(c, lay):
     """The coefficients and the latencies of one replica, flat."""
     shape = transformer.shape(c)
-    form, peak, rates = serving.attainable(c, lay, lay.weight_bits, 0.6)
+    form, peak, rates = serving.attainable(c, lay, lay.weight_bits, c)
     flop = transformer.prefill_attention_flop(c, 1000.0, 300.0)
     law = serving.law(c, shape, lay, rates, c, flop)
     prompt = serving.prompt(law, 700.0, 512.0, lay.attention_data_parallel)

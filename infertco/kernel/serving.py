@@ -21,6 +21,10 @@ import numpy as np
 from . import layout, network, roofline, transformer
 
 
+MOE_KERNELS = 5.0  # router, top-k, dispatch, combine, sum: beside the matrix products of a MoE layer
+MLA_KERNELS = 4.0  # two low-rank projections and two absorbed ones more than grouped attention has
+
+
 class Law(NamedTuple):
     """Coefficients of a step's time for one replica. Seconds; (8, rows) for operators, (rows) for the rest."""
 
@@ -56,9 +60,11 @@ class Rates(NamedTuple):
     """Attainable rates of one chip and its links, and kernel floors."""
 
     flop_per_s: np.ndarray
+    expert_flop_per_s: np.ndarray
     head_flop_per_s: np.ndarray
     attention_flop_per_s: np.ndarray
     bytes_per_s: np.ndarray
+    expert_bytes_per_s: np.ndarray
     head_bytes_per_s: np.ndarray
     attention_bytes_per_s: np.ndarray
     kernel_time_s: np.ndarray
@@ -67,7 +73,7 @@ class Rates(NamedTuple):
     replica_bytes_per_s: np.ndarray  # link between all chips of the replica
 
 
-def attainable(chip, lay, activation_bits, link_efficiency):
+def attainable(chip, lay, activation_bits, engine):
     """(index of the arithmetic's format, its peak, Rates): what a chip reaches in the format the arithmetic runs in.
 
     Attention and the head run in 16 bit whatever the weights are.
@@ -80,18 +86,20 @@ def attainable(chip, lay, activation_bits, link_efficiency):
         value = np.where(eight, at_8, at_16)
         return np.where(four, at_4, value) if np.any(four) else value
 
-    compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4)
+    compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4) * engine.compute_share
     memory = by_width(chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4)
     kernel_s = by_width(chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4)
     wide, bandwidth = layout.chosen(bf16, fp16), chip.hbm_bytes_per_s
     rates = Rates(
-        flop_per_s=compute * peak, head_flop_per_s=chip.compute_efficiency_16 * wide,
-        attention_flop_per_s=chip.attention_compute_efficiency * wide, bytes_per_s=memory * bandwidth,
+        flop_per_s=compute * peak, expert_flop_per_s=compute * peak * chip.expert_compute_efficiency,
+        head_flop_per_s=chip.compute_efficiency_16 * wide * engine.compute_share,
+        attention_flop_per_s=chip.attention_compute_efficiency * wide * engine.compute_share,
+        bytes_per_s=memory * bandwidth, expert_bytes_per_s=memory * bandwidth * chip.expert_memory_efficiency,
         head_bytes_per_s=chip.memory_efficiency_16 * bandwidth,
         attention_bytes_per_s=chip.attention_memory_efficiency * bandwidth,
         kernel_time_s=kernel_s, head_kernel_time_s=chip.kernel_time_s_16,
-        group_bytes_per_s=link_efficiency * layout.link_bytes_per_s(chip, lay.tensor_parallel),
-        replica_bytes_per_s=link_efficiency * layout.link_bytes_per_s(chip, lay.chips),
+        group_bytes_per_s=engine.link_efficiency * layout.link_bytes_per_s(chip, lay.tensor_parallel),
+        replica_bytes_per_s=engine.link_efficiency * layout.link_bytes_per_s(chip, lay.chips),
     )  # fmt: skip
     return form, peak, rates
 
@@ -102,11 +110,12 @@ def law(model, shape, lay, rates: Rates, engine, prompt_attention_flop) -> Law:
     per_group, per_stage = 1.0 / tp, 1.0 / lay.ways
     cut = transformer.stack(*[per_group] * 2, *[per_stage] * 5, per_group)
     copies = transformer.stack(1.0, 1.0, 1.0, 1.0, model.n_experts, model.n_experts, 1.0, 1.0)
-    flop_per_s = transformer.stack(*[rates.flop_per_s] * 7, rates.head_flop_per_s)
-    bytes_per_s = transformer.stack(*[rates.bytes_per_s] * 7, rates.head_bytes_per_s)
+    flop_per_s = transformer.stack(*[rates.flop_per_s] * 4, *[rates.expert_flop_per_s] * 2, rates.flop_per_s, rates.head_flop_per_s)
+    bytes_per_s = transformer.stack(*[rates.bytes_per_s] * 4, *[rates.expert_bytes_per_s] * 2, rates.bytes_per_s, rates.head_bytes_per_s)
     share, L = cut * shape.params, model.n_layers
     fixed_s, linear_s = communication_s(model, lay, rates, engine.allreduce_time_s)
     kernels = np.sum(shape.layers[:7] * (shape.params[:7] > 0), axis=0)
+    kernels = kernels + MOE_KERNELS * model.n_moe_layers + MLA_KERNELS * np.where(model.kv_lora_rank > 0, L, 0.0)
     return Law(
         compute_s=2 * share * shape.active / flop_per_s,
         weight_s=share * copies * (lay.weight_bits / 8) / bytes_per_s,

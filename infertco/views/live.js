@@ -41,12 +41,17 @@ async function chart(model, el) {
   el.textContent = "";
   const {view, finalize} = await embed(el, structuredClone(model.get("spec")), {renderer: "svg", actions: false});
   let busy = false, again = false;
+  const drawn = {}; // what each data set holds: one that did not change is not laid out again
   const draw = async () => {
     again = busy;
     if (busy) return;
     busy = true;
     const update = model.get("update");
-    for (const [name, columns] of Object.entries(update.data ?? {})) view.data(name, rows(columns));
+    for (const [name, columns] of Object.entries(update.data ?? {})) {
+      const text = JSON.stringify(columns);
+      if (drawn[name] !== text) view.data(name, rows(columns));
+      drawn[name] = text;
+    }
     for (const [name, value] of Object.entries(update.signals ?? {})) view.signal(name, value);
     await view.runAsync();
     busy = false;

@@ -1,0 +1,194 @@
+"""Published measurements as scenarios: what a row of `data/measured` ran, and what it would be compared with.
+
+Each row names a chip, a model, a layout, a load and one metric, in the words of its source. Here the words become
+fields. What a source leaves out is filled by a rule of the source, and named in `assumed`; what cannot be known is left
+unscored with the reason in `why_not`. The load decides the protocol:
+
+    single   one request at a time                    loop     clients that wait for their answers
+    steady   a running batch, kept full               static   a batch of prompts read, then answered together
+    offline  everything queued, memory sets the batch server   open traffic within latency limits
+    pools    prefill and decode on chips of their own
+"""
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from infertco import catalog
+
+ENGINES = (  # first match wins: engine of data/efficiency.csv
+    (r"tensorrt-llm-0\.|^trtllm-v0", "trtllm-early"), (r"trtllm|tensorrt|cuda|jetpack|pytorch", "trtllm"), (r"2023|splitwise", "vllm-2023"),
+    (r"rocm", "rocm"), (r"vllm-tpu|jax|maxtext|jetstream", "jax"), (r"vllm", "vllm"), (r"sglang", "sglang"), (r"llama\.?cpp|ollama|lm ?studio", "llama.cpp"),
+    (r"mlx", "mlx"), (r"neuron", "neuron"), (r"habana|gaudi|synapse", "gaudi"), (r"tt-metal|tt-nn|tenstorrent", "tt-metal"),
+    (r"lmdeploy|turbomind", "lmdeploy"), (r"gpt-fast|exllama|mlc|autoawq|awq|torch\.compile", "compiled"), (r"deepseek-internal", "sglang"),
+)  # fmt: skip
+WEIGHT_ONLY = {"compiled", "llama.cpp", "mlx", "neuron", "lmdeploy", "tt-metal"}
+QUANT = {"nvfp4": 4.0, "mxfp4": 4.0, "fp8": 8.0, "fp8_block": 8.0, "int8": 8.0}
+LENGTHS = (  # source, model, input, output: where a source does not print them
+    (r"mlperf", r"gpt-?j", 870, 276), (r"mlperf", r"llama-2-70b", 294, 294), (r"mlperf", r"mixtral", 360, 146), (r"mlperf", r"405b", 9400, 685),
+    (r"mlperf", r"deepseek", 800, 3886), (r"mlperf", r"llama-3\.1-8b", 870, 73), (r"mlperf", r"", 500, 300), (r"ml-energy", r"", 200, 500),
+    (r"gpt-fast", r"", 6, 200), (r"exllama", r"", 16, 128), (r"mlc", r"", 16, 256), (r"lmdeploy", r"", 230, 240), (r"", r"", 128, 128),
+)  # fmt: skip
+RATES = ("output_tokens_per_s_total", "total_tokens_per_s", "samples_per_s", "input_tokens_per_s_total")
+METRICS = (*RATES, "tpot_ms", "ttft_ms", "per_user_tokens_per_s", "prompt_tokens_per_s", "e2e_latency_ms")
+LATER = {"watts": "power", "energy_j_per_output_token": "energy", "mfu_pct": "training", "tflops_per_device": "training", "tokens_per_s_per_device": "training"}
+NUMBERS = (
+    "n_devices", "weight_bits", "kv_bits", "tp", "pp", "ep", "batch_or_concurrency", "input_tokens", "output_tokens", "value", "attention_dp", "moe_tp",
+    "prefill_workers", "decode_workers", "prefill_tp", "prefill_attention_dp", "decode_tp", "decode_attention_dp", "decode_ep", "decode_batch",
+)  # fmt: skip
+TEXTS = ("source_id", "hardware", "model", "engine", "scenario", "metric", "notes", "gemm_quant", "moe_quant", "row_id")
+
+
+def read(rows: pd.DataFrame) -> pd.DataFrame:
+    """Scenarios of measured rows, one a row: fields of the model, `protocol`, `task`, `copies`, `assumed`, `why_not`.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Columns of `data/measured/inference.csv`; `hardware`, `model`, `metric` and `value` are needed, the rest optional.
+
+    Raises
+    ------
+    ValueError
+        If a needed column is missing or a number is none.
+    """
+    rows = _complete(rows)
+    chip, model = (rows[column].map(lambda text, kind=kind: catalog.alias(kind, text)) for kind, column in (("chip", "hardware"), ("model", "model")))
+    engine = rows["engine"].map(_engine)
+    out = pd.DataFrame(dict(chip=chip, model=model, engine=engine), index=rows.index)
+    moe = out["model"].map(lambda id: bool(catalog.table("model").columns["n_experts"][catalog.table("model").row[id]] > 0) if id else False)
+    out["protocol"] = [_protocol(row) for row in rows.itertuples()]
+    assumed = pd.Series("", index=rows.index)
+    for name, place in (("input_tokens", 2), ("output_tokens", 3)):
+        fill = [_length(row.source_id, row.model, place) for row in rows.itertuples()]
+        blank = rows[name].isna() | ((name == "output_tokens") & rows["source_id"].str.contains("mlperf") & rows["model"].str.contains("gpt-?j"))
+        out[name] = np.where(blank, fill, np.maximum(rows[name], 1.0))
+        assumed = assumed.where(~blank, assumed + name + ";")
+    at_depth = rows["engine"].str.contains("llama", case=False) & (rows["metric"] == "per_user_tokens_per_s") & (rows["input_tokens"] == 0)
+    out["input_tokens"] = np.where(at_depth, 1.0, out["input_tokens"])
+    mlperf = rows["source_id"].str.contains("mlperf") & rows["weight_bits"].isna()
+    four = mlperf & rows["hardware"].str.contains("b200|b300", case=False) & ~rows["model"].str.contains("gpt-?j")
+    out["weight_bits"] = rows["weight_bits"].mask(mlperf, 8.0).mask(four, 4.5)
+    assumed = assumed.where(~mlperf, assumed + "weight_bits;")
+    gemm = rows["moe_quant"].where(rows["moe_quant"] != "", rows["gemm_quant"]).map(QUANT)
+    wide = out["engine"].isin(WEIGHT_ONLY) | (rows["weight_bits"] > 8)
+    out["activation_bits"] = np.where(gemm.notna(), gemm, np.where(four, 4.0, np.where(wide, 16.0, np.nan)))
+    out["kv_bits"] = rows["kv_bits"]
+    out = pd.concat([out, _layouts(rows, out)], axis=1)
+    out["load"] = rows["batch_or_concurrency"]
+    out["task"] = [_task(m, p, is_moe) for m, p, is_moe in zip(rows["metric"], out["protocol"], moe, strict=True)]
+    out["assumed"] = assumed.str.rstrip(";")
+    out["why_not"] = [_why_not(row, c, m, lay) for row, c, m, lay in zip(rows.itertuples(), rows["metric"], out.itertuples(), out["layout"], strict=True)]
+    out[["metric", "value", "n_devices", "source_id"]] = rows[["metric", "value", "n_devices", "source_id"]]
+    return out
+
+
+def _complete(rows):
+    for name in ("hardware", "model", "metric", "value"):
+        if name not in rows.columns:
+            raise ValueError(f"the file has no column '{name}'; needed: hardware, model, metric, value")
+    rows = rows.reset_index(drop=True)
+    made = {}
+    for name in NUMBERS:
+        column = rows[name] if name in rows else pd.Series(np.nan, index=rows.index)
+        number = pd.to_numeric(column, errors="coerce")
+        bad = number.isna() & column.notna() & (column.astype(str).str.strip() != "")
+        if bad.any():
+            raise ValueError(f"row {bad.idxmax() + 2}: {name} must be a number, got '{column[bad.idxmax()]}'")
+        made[name] = number.astype(float)
+    for name in TEXTS:
+        made[name] = rows[name].fillna("").astype(str) if name in rows else ""
+    return pd.DataFrame(made, index=rows.index)
+
+
+def _engine(text):
+    return next((engine for pattern, engine in ENGINES if re.search(pattern, text, re.I)), "")
+
+
+def _length(source, model, place):
+    return next(rule[place] for rule in LENGTHS if re.search(rule[0], source) and re.search(rule[1], model))
+
+
+def _protocol(row) -> str:
+    scenario, source, load = row.scenario, row.source_id, row.batch_or_concurrency
+    if "disagg" in scenario:
+        return "pools"
+    if scenario == "single-stream" or (load == 1 and scenario != "server" and "aic" not in source):
+        return "single"
+    if source.startswith("ml-energy"):
+        return "steady"
+    if source.startswith(("splitwise", "tenstorrent")):
+        return "step"
+    if scenario == "server":
+        return "server"
+    if scenario == "offline":
+        return "static" if load == load and not source.startswith(("mlperf", "rocm", "lmdeploy")) else "offline"
+    static = row.metric == "e2e_latency_ms" or source.startswith(("lmdeploy", "intel-gaudi", "aws-neuron"))
+    return "static" if static else "loop"
+
+
+def _task(metric, protocol, moe) -> str:
+    if metric in LATER:
+        return LATER[metric]
+    if metric == "ttft_ms":
+        return "TTFT" if protocol in ("loop", "pools", "server") else "prefill"
+    if metric in ("prompt_tokens_per_s", "input_tokens_per_s_total"):
+        return "prefill"
+    if protocol == "single":
+        return "single stream"
+    if metric == "tpot_ms":
+        return "decode MoE" if moe else "decode dense"
+    return "maximum throughput" if protocol in ("offline", "server") else "throughput, batch known"
+
+
+def _layouts(rows, out):
+    """Tensor, data, expert and pipeline parallelism: products undone, cores counted as chips, blanks filled."""
+    tp, ep, dp, moe_tp = (rows[name] for name in ("tp", "ep", "attention_dp", "moe_tp"))
+    pp, devices = rows["pp"].fillna(1.0), rows["n_devices"].where(rows["n_devices"] > 0)
+    ep, dp = ep.fillna(1.0), dp.fillna(1.0).clip(lower=1)
+    square = (ep == moe_tp) & (ep > 1)  # printed as products: 64 with 8 and 8 is a server of 8
+    tp = tp.mask(square & (tp == ep * moe_tp), ep)
+    dp = dp.mask(square & (dp == ep * moe_tp), ep)
+    squared = (ep == tp * tp) & (tp > 1)
+    ep, dp = ep.mask(squared, tp), dp.mask(squared, 1.0)
+    pools = out["protocol"] == "pools"
+    tp = tp.mask(pools & rows["decode_tp"].notna(), rows["decode_tp"])
+    dp = dp.mask(pools, rows["decode_attention_dp"].fillna(1.0))
+    ep = ep.mask(pools, rows["decode_ep"].fillna(1.0))
+    squeezed = pools & (rows["decode_ep"] == rows["decode_attention_dp"]) & (tp == 1)
+    ep = ep.mask(pools & ~squeezed & (ep > tp * dp), tp * dp)
+    cores = out["engine"].isin(["neuron"]) | rows["hardware"].str.contains("tpu.*v7|ironwood|tpu7x|n300", case=False)
+    tp = tp.mask(cores & devices.notna(), np.minimum(tp, devices))
+    stages = out["engine"].isin(["llama.cpp", "mlx"]) & (devices > 1)
+    pp, tp = pp.mask(stages, devices), tp.mask(stages, 1.0)
+    ep = np.minimum(ep, (tp * dp).fillna(np.inf))
+    blank = tp.isna()
+    searched = blank & out["protocol"].isin(["offline", "server"])
+    tp = tp.mask(blank & ~searched, devices.fillna(1.0) / (pp * dp)).clip(lower=1)
+    return pd.DataFrame(
+        dict(tensor_parallel=tp, pipeline_parallel=pp, attention_data_parallel=dp, expert_parallel=ep.where(ep > 1), layout=np.where(searched, "searched", "")),
+        index=rows.index,
+    )
+
+
+def _why_not(row, metric, out, layout) -> str:
+    if metric in LATER:
+        return f"{LATER[metric]} is not predicted yet"
+    if metric not in METRICS:
+        return f"no prediction of {metric}"
+    if not out.chip:
+        return f"unknown chip '{row.hardware}'"
+    if not out.model:
+        return f"unknown model '{row.model}'"
+    if not out.engine and row.engine:
+        return f"unknown engine '{row.engine}'"
+    if out.protocol == "pools" and not row.decode_workers > 0:
+        return "disaggregated pools are not named"
+    if out.protocol == "server" and metric in ("ttft_ms", "tpot_ms", "per_user_tokens_per_s"):
+        return "open traffic at a rate that is not published"
+    if metric in RATES and not row.n_devices > 0:
+        return "number of devices is not published"
+    if out.protocol in ("loop", "steady", "static", "step", "pools") and not row.batch_or_concurrency > 0:
+        return "batch or clients are not published"
+    return ""

@@ -1,0 +1,118 @@
+"""Predicted against measured: every row of a file of measurements, and the error by task, maker and engine.
+
+    error of a row = predicted / measured - 1
+
+Medians of its absolute value decide; bias is the median of the signed error. Rows that share a source share errors, so
+anything judged by leaving rows out leaves out whole sources, chips or models.
+"""
+
+import numpy as np
+import pandas as pd
+
+from infertco import catalog
+from infertco.scenario import evaluate, scenario
+from infertco.studies import measured
+
+FIELDS = [
+    "chip", "model", "engine", "input_tokens", "output_tokens", "weight_bits", "activation_bits", "kv_bits",
+    "tensor_parallel", "pipeline_parallel", "attention_data_parallel", "expert_parallel", "batch", "clients",
+    "n_heads", "n_kv_heads", "max_batch", "memory_reserve", "workspace_bytes", "ttft_slo_s", "tpot_slo_s", "max_context_tokens", "prefill_charge",
+]  # fmt: skip
+WANTED = ["ttft_s", "tpot_s", "output_tokens_per_s", "prefill_s", "prefill_batch_s", "decode_step_s", "most_sequences", "reason"]
+SERVER_LIMITS = dict(ttft_slo_s=2.0, tpot_slo_s=0.2)  # MLPerf's server class of the 70 B models
+
+
+def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
+    """`measured.read` completed with loads: the frame that `evaluate` predicts, one or more rows a measured row."""
+    table = measured.read(rows)
+    table["row"] = np.arange(len(table))
+    wide = table[table["layout"] == "searched"]
+    tried = [wide.assign(tensor_parallel=float(tp)) for tp in (1, 2, 4, 8)]
+    tried = [part[part["tensor_parallel"] <= part["n_devices"]] for part in tried]
+    table = pd.concat([table[table["layout"] != "searched"], *tried], ignore_index=True)
+    known = table["why_not"] == ""
+    table.loc[known, ["n_heads", "n_kv_heads"]] = _padded_heads(table[known])
+    protocol, load = table["protocol"], table["load"]
+    table["clients"] = load.where(protocol == "loop")
+    table["batch"] = load.where(protocol.isin(["steady", "static", "step", "pools"]))
+    table["batch"] = table["batch"].mask(protocol == "single", 1.0).mask(protocol == "pools", load / _decode_workers(rows, table))
+    table["prefill_charge"] = np.where(protocol == "pools", 0.0, np.nan)
+    table["max_batch"] = np.where(protocol.isin(["offline", "server"]), load.fillna(2048.0), 1e6)
+    roomy = ~protocol.isin(["offline", "server", "loop"])
+    table["memory_reserve"], table["workspace_bytes"] = np.where(roomy, 0.0, np.nan), np.where(roomy, 0.0, np.nan)
+    server = protocol == "server"
+    for name, limit in SERVER_LIMITS.items():
+        table[name] = np.where(server, limit, np.nan)
+    table["max_context_tokens"] = 1e8
+    return table
+
+
+def _decode_workers(rows, table):
+    workers = pd.to_numeric(rows["decode_workers"], errors="coerce") if "decode_workers" in rows else pd.Series(1.0, index=rows.index)
+    return workers.to_numpy()[table["row"]]
+
+
+def _padded_heads(table):
+    """Heads rounded up to what the tensor parallelism divides, as engines pad them; NaN where they fit."""
+    facts = catalog.table("model")
+    at = table["model"].map(facts.row).to_numpy()
+    heads, kv, tp = facts.columns["n_heads"][at], facts.columns["n_kv_heads"][at], table["tensor_parallel"].to_numpy()
+    many, few = np.maximum(kv, tp), np.minimum(kv, tp)
+    padded = np.where(heads % tp == 0, np.nan, np.ceil(heads / tp) * tp)
+    return np.c_[padded, np.where(many % few == 0, np.nan, np.where(tp > kv, tp, np.ceil(kv / tp) * tp))]
+
+
+def predict(table: pd.DataFrame, base=None) -> pd.DataFrame:
+    """Predicted value of each row of `scenarios`, in the metric's own unit; NaN with `why_not` where it cannot be."""
+    known = table["why_not"] == ""
+    asked = table.loc[known, [name for name in table.columns if name in FIELDS or name in catalog_fields()]]
+    base = base or scenario(workload="batch")
+    offline = known & (table["protocol"] == "offline")
+    found = evaluate(asked, WANTED, base=base)
+    if offline.any():  # nothing is evicted: the batch that memory holds at full length
+        mean, full = asked["input_tokens"] + asked["output_tokens"] / 2, asked["input_tokens"] + asked["output_tokens"]
+        batch = np.maximum(np.floor(np.minimum(found["most_sequences"] * mean / full, asked["max_batch"])), 1.0)
+        asked.loc[offline[known], "batch"] = batch[offline[known]]
+        found = evaluate(asked, WANTED, base=base)
+    table = table.assign(predicted=np.nan)
+    table.loc[known, "predicted"] = _metric(table[known], asked, found)
+    unserved = known & table["predicted"].isna()
+    table.loc[unserved, "why_not"] = found["reason"].astype(str)[unserved[known].to_numpy()].str.split(";").str[0].to_numpy()
+    best = table.sort_values("predicted", ascending=False, kind="stable").drop_duplicates("row")  # searched layouts: the best
+    return best.sort_values("row").set_index("row")
+
+
+def catalog_fields():
+    from infertco.values import FIELDS as every
+
+    return every
+
+
+def _metric(table, asked, found):
+    replicas = np.maximum(table["n_devices"] / (table["tensor_parallel"] * table["attention_data_parallel"] * table["pipeline_parallel"]), 1.0)
+    replicas = replicas.fillna(1.0).where(table["protocol"] != "loop", 1.0)
+    batch, output = found["batch"], asked["output_tokens"]
+    together = table["protocol"].isin(["static"])
+    e2e_s = np.where(together, found["prefill_batch_s"] + output * found["decode_step_s"], found["ttft_s"] + (output - 1) * found["tpot_s"])
+    rate = np.where(together, batch * output / e2e_s, np.where(table["protocol"] == "steady", batch / found["tpot_s"], found["output_tokens_per_s"])) * replicas
+    step = table["protocol"].isin(["static", "step", "pools"])
+    tpot_s = np.where(step, found["decode_step_s"], found["tpot_s"])
+    first_s = np.where(table["protocol"].isin(["static", "step"]), found["prefill_batch_s"], np.where(table["protocol"] == "single", found["prefill_s"], found["ttft_s"]))
+    options = dict(
+        output_tokens_per_s_total=rate, total_tokens_per_s=rate * (1 + asked["input_tokens"] / output), samples_per_s=rate / output,
+        input_tokens_per_s_total=asked["input_tokens"] / found["prefill_s"] * replicas, tpot_ms=tpot_s * 1e3, ttft_ms=first_s * 1e3,
+        per_user_tokens_per_s=1 / tpot_s, prompt_tokens_per_s=batch * asked["input_tokens"] / found["prefill_batch_s"], e2e_latency_ms=e2e_s * 1e3,
+    )  # fmt: skip
+    return np.select([table["metric"] == name for name in options], list(options.values()), np.nan)
+
+
+def errors(table: pd.DataFrame, by: str = "task") -> pd.DataFrame:
+    """Count, median, mean, bias and 90th percentile of the error in per cent, by a column."""
+    scored = table[table["predicted"].notna() & (table["value"] > 0)]
+    signed = scored["predicted"] / scored["value"] - 1
+    groups = pd.DataFrame(dict(group=scored[by], signed=signed, size=signed.abs())).groupby("group")
+    out = pd.DataFrame(dict(
+        rows=table.groupby(by).size(), scored=groups.size(), median=100 * groups["size"].median(), mean=100 * groups["size"].mean(),
+        bias=100 * groups["signed"].median(), p90=100 * groups["size"].quantile(0.9),
+    ))  # fmt: skip
+    return out.rename_axis(by).reset_index()
