@@ -256,6 +256,19 @@ def test_what_is_pushed_is_json_and_small(panel):
         assert len({len(column) for column in data.values()}) <= 1, name
 
 
+def test_no_mark_leaves_the_fixed_axes_and_the_title_keeps_two_lines(panel):
+    low, high = panel._extents["usd"]
+    for name in controls.USUAL:
+        for stop in (control(panel, name)["stops"][i] for i in (0, -1)):
+            panel.keep()
+            panel.move(name, stop)
+            assert all(low <= y <= high for y in columns(panel, "best").get("y", []))
+            assert max(columns(panel, "rows")["at"]) <= panel._extents["bar"] * 1.001
+            lines = panel.update["signals"]["ttl"]
+            assert len(lines) == 2 and max(map(len, lines)) <= controls.LINE
+        panel.reset()
+
+
 @pytest.mark.parametrize("view", ["curve", "stack", ("curve", "stack")])
 def test_the_spec_draws_what_is_pushed(base, view):
     panel = controls.explore(base, ["utilization"], chips=CHIPS, view=view)

@@ -25,7 +25,7 @@ WATCH = """(panel) => {
     if (pressed === null) return;
     const start = pressed;
     pressed = null;
-    requestAnimationFrame(() => { window.frames_ms.push(performance.now() - start); });
+    requestAnimationFrame(() => { window.frames_ms.push(performance.now() - start); window.redrawn?.(); });
   }).observe(panel.querySelector(".chart svg"), {subtree: true, childList: true, attributes: true, characterData: true});
 }"""
 # Every shape and word of the chart; sorted, as a line that was grey for a while is laid on top of the others.
@@ -72,9 +72,10 @@ def move(page, panel, label: str, keys: list[str]):
     slider.focus()
     page.evaluate("() => { window.frames_ms = []; }")
     seen = [(panel.evaluate(DRAWN), panel.evaluate(TITLE), slider.get_attribute("aria-valuetext"))]
-    for i, key in enumerate(keys, 1):
+    for key in keys:
+        page.evaluate("() => { window.frame = new Promise((resolve, reject) => { window.redrawn = resolve; setTimeout(reject, 10_000); }); }")
         page.keyboard.press(key)
-        page.wait_for_function("(i) => window.frames_ms.length >= i", arg=i, polling=30, timeout=10_000)
+        page.evaluate("() => window.frame")
         seen.append((panel.evaluate(DRAWN), panel.evaluate(TITLE), slider.get_attribute("aria-valuetext")))
     return zip(*seen, strict=True)
 
