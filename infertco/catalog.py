@@ -7,7 +7,9 @@ are the same under every `as_of`. Nothing is computed here and nothing invented:
 neutral default of its field: no experts, no window).
 """
 
+import csv
 import os
+import re
 from collections import namedtuple
 from functools import cache
 from pathlib import Path
@@ -114,6 +116,32 @@ def check_id(kind: str, id: str, as_of: str | None = None) -> None:
         raise ValueError(f"unknown {kind} '{id}'{nearest(str(id), ids)} Known {kind}s: data/{KINDS[kind]}.csv")
 
 
+def alias(kind: str, text: str) -> str:
+    """Id of the chip or model that somebody's spelling means; '' if none does. By `aliases.csv`, never by likeness.
+
+    Examples
+    --------
+    >>> alias("chip", "H100-SXM"), alias("chip", "H1000")
+    ('h100-sxm', '')
+    """
+    ids, word = table(kind).row, _plain(text)
+    return word if word in ids else _aliases(_layers()).get((kind, word), "")
+
+
+def _plain(text) -> str:
+    return re.sub(r"[\s_/]+", "-", str(text).strip().lower())
+
+
+@cache
+def _aliases(layers) -> dict:
+    found = {}
+    for folder in layers:
+        if (path := folder / "aliases.csv").is_file():
+            with open(path, newline="", encoding="utf-8") as lines:
+                found |= {(row["kind"], _plain(row["alias"])): row["id"] for row in csv.DictReader(lines)}
+    return found
+
+
 def chips(as_of: str | None = None):
     """Every chip as a DataFrame, index = id, columns = fields of Chip in base units."""
     return _frame("chip", as_of)
@@ -201,7 +229,7 @@ def _layers() -> tuple[Path, ...]:
 
 
 def _forget() -> None:
-    for cached in (read_sources, rates, read, _in_force, _table):
+    for cached in (read_sources, rates, read, _in_force, _table, _aliases):
         cached.cache_clear()
 
 

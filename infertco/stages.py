@@ -17,6 +17,7 @@ MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or
 DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
 DETAIL -= {"energy_j_per_request", "mean_w_per_chip"}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
+SEEN_BATCH, SEEN_TOKENS = 2048, 20_000  # largest of the calibration rows
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
 
 
@@ -76,7 +77,7 @@ def model(c: Columns, want: set) -> dict:
         weight_bits=weight_bits, kv_bits=kv_bits, activation_bits=activation_bits, tensor_parallel=lay.tensor_parallel,
         pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,
         chips_per_replica=lay.chips, compute_format=form, fits_memory=served | laid_out & ~unfit(faults),
-        meets_slo=served & ~missed(faults), extrapolated=served,
+        meets_slo=served & ~missed(faults), extrapolated=served & _beyond(c, activation_bits, batch, longest),
         ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
         output_tokens_per_s=tokens_per_s, output_tokens_per_s_per_chip=per_chip, output_tokens_per_s_per_user=1 / tpot_s,
         most_sequences=room, prefill_s=prompt.alone_s, prefill_batch_s=batch * serving.prompt_s(prompt, batch), decode_step_s=step_s,
@@ -110,6 +111,12 @@ def _later(c):
     loaded = ~np.isnan(c.arrival_requests_per_s)
     pools, draft = (c.prefill_workers > 0) | (c.decode_workers > 0), c.draft_tokens > 0
     return cause("arrivals", loaded) | cause("pools", pools) | cause("draft", draft)
+
+
+def _beyond(c, activation_bits, batch, longest):
+    """True outside what the calibration has seen: class of chip, 4-bit arithmetic elsewhere than on its maker's chips, load, context."""
+    four = (activation_bits <= 4) & np.isnan(c.peak_flop_per_s_fp4)
+    return (c.calibrated < 1) | four | (batch > SEEN_BATCH) | (longest > SEEN_TOKENS)
 
 
 def _unlinked(c, lay):
@@ -212,6 +219,7 @@ def _intervals(c, out, want):
     ends = {}
     for name in INTERVALS:
         if name in out and (name + "_low" in want or name + "_high" in want):
-            factor = np.exp(Z80 * (c.ttft_spread if name == "ttft_s" else c.tpot_spread))
+            spread = c.ttft_spread if name == "ttft_s" else c.tpot_spread
+            factor = np.exp(Z80 * spread * np.where(c.n_experts > 0, c.moe_spread, 1.0))
             ends |= {name + "_low": out[name] / factor, name + "_high": out[name] * factor}
     return ends

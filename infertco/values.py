@@ -87,6 +87,8 @@ class Chip:
     expert_memory_efficiency: Number = quantity("Expert memory", "1", "Memory efficiency of grouped experts over that of dense products", default=1.0, **EFFICIENCY)
     tpot_spread: Number = quantity("Spread of TPOT", "1", "Standard deviation of log(measured/predicted) of token times", usual=(0.01, 2))
     ttft_spread: Number = quantity("Spread of TTFT", "1", "Standard deviation of log(measured/predicted) of first-token times", usual=(0.01, 3))
+    moe_spread: Number = quantity("Spread of MoE", "1", "What mixture-of-experts models add to the spread, as a factor", (1, 10), default=1.0)
+    calibrated: Number = quantity("Calibrated", "1", "1 if end-to-end measurements of the chip's class are behind its efficiencies", ONE, default=0.0)
     idle_power_share: Number = quantity("Idle power share", "1", "Draw of a chip that waits, share of TDP", ONE)
 
 

@@ -105,3 +105,125 @@ def fit(table, left_out=None, start=None, steps=12, verbose=0):
 
     result = least_squares(residuals, theta, diff_step=0.02, max_nfev=steps, verbose=verbose, method="trf")
     return problem, result.x
+
+
+def left_out(table, problem, theta, steps=3):
+    """log errors of rows predicted by fits that did not see them: by source, by chip, by model family. DataFrame.
+
+    Groups with fewer than 30 rows are left out together. Warm starts: each refit begins at the full fit.
+    """
+    rows = problem.table.drop_duplicates("row").sort_values("row")
+    facts = catalog.table("model")
+    family = rows["model"].map(lambda id: _family(facts.columns["family"][facts.row[id]], id))
+    version = np.where(rows["source_id"] == "aic-silicon", rows["source_id"] + "/" + rows["engine"], rows["source_id"])
+    keys = dict(source=pd.Series(version, index=rows.index), chip=rows["chip"], model=family)
+    found = []
+    for kind, key in keys.items():
+        size = key.map(key.value_counts())
+        key = key.where(size >= 30, "others")
+        for group in key.unique():
+            out = set(rows.loc[key == group, "row"])
+            refit, inside = fit(table, left_out=lambda rows, out=out: rows["row"].isin(out), start=theta, steps=steps)
+            errors = refit.log_errors(inside)
+            mine = rows["row"].isin(out).to_numpy()
+            found.append(pd.DataFrame(dict(left_out=kind, group=group, task=rows["task"][mine], error=errors[mine])))
+            yield kind, group, pd.concat(found, ignore_index=True)
+
+
+def _family(family, id):
+    """Models of one design go together: DeepSeek V3 and R1, the Llamas of one size."""
+    if "deepseek" in id:
+        return "deepseek"
+    size = next((word for word in id.split("-") if word.endswith("b") and word[:-1].replace(".", "").isdigit()), "")
+    return f"llama-{size}" if id.startswith("llama") else family or id
+
+
+def accuracy(in_fit: pd.DataFrame, out: pd.DataFrame) -> pd.DataFrame:
+    """The table of `data/accuracy.csv`: errors in per cent and the 80 % interval as factors on the prediction."""
+    tables = [in_fit.assign(left_out="none"), out, out.assign(left_out="any")]
+    every = pd.concat(tables).dropna(subset=["error"])
+    made = []
+    for (kind, task), rows in every.groupby(["left_out", "task"], sort=False):
+        size = rows["error"].map(np.expm1)
+        low, high = np.exp(-rows["error"].quantile([0.9, 0.1]))
+        made.append(dict(
+            left_out=kind, task=task, rows=len(rows), median=100 * size.abs().median(), mean=100 * size.abs().mean(), bias=100 * size.median(),
+            p90=100 * size.abs().quantile(0.9), low=min(low, 1.0), high=max(high, 1.0),
+        ))  # fmt: skip
+    return pd.DataFrame(made).round(4)
+
+
+def efficiencies(problem, theta, out) -> pd.DataFrame:
+    """Rows of `data/efficiency.csv`: fitted values with spread, count and source; what was not fitted stays as it was."""
+    value, count = np.exp(theta), problem.table.drop_duplicates("row")
+    per_class = {name: int((problem.cls == i).sum()) for i, name in enumerate(problem.classes)}
+    per_engine = {name: int((problem.eng == i).sum()) for i, name in enumerate(problem.engines)}
+    old = pd.read_csv(catalog.data_dir() / "efficiency.csv", dtype=str, keep_default_na=False)
+    fields = {}
+    columns = problem.columns(theta)
+    for i, name in enumerate(problem.classes):
+        row = int(np.flatnonzero(problem.cls == i)[0])
+        for field in CLASS_FIELDS:
+            fields[name, field] = (columns[field][row] if np.ndim(columns[field]) else columns[field], per_class[name])
+        fields[name, "calibrated"] = (float(per_class[name] >= 20), per_class[name])
+    for i, name in enumerate(problem.engines):
+        row = int(np.flatnonzero(problem.eng == i)[0])
+        for field in ENGINE_FIELDS:
+            x = value[problem.at["charge"]] if field == "prefill_charge" else columns[field]
+            fields["engine/" + name, field] = (x[row] if np.ndim(x) else x, per_engine[name])
+    spread = out[out["task"].isin(["decode dense", "single stream"])]["error"].abs().quantile(0.8) / 1.2816
+    moe = out[out["task"] == "decode MoE"]["error"].abs().quantile(0.8) / 1.2816
+    first = out[out["task"] == "TTFT"]["error"].abs().quantile(0.8) / 1.2816
+    for name in set(old["item"]):
+        if not name.startswith("engine/"):
+            wide = 1.0 if per_class.get(name, 0) >= 20 else 1.5
+            fields[name, "tpot_spread"], fields[name, "ttft_spread"] = (spread * wide, len(out)), (first * wide, len(out))
+            fields[name, "moe_spread"] = (max(moe / spread, 1.0), len(out))
+            for field in ("expert_compute_efficiency", "expert_memory_efficiency"):
+                fields.setdefault((name, field), (np.exp(theta[problem.at[field.removesuffix("_efficiency")]]), len(count)))
+    kept = old[[key not in fields for key in zip(old["item"], old["parameter"], strict=True)]]
+    note = "Fitted on data/measured by infertco calibrate; effective, not a hardware fact"
+    rows = []
+    for (item, field), (x, n) in fields.items():
+        unit = "s" if field.endswith(("_s", "_s_16", "_s_8", "_s_4")) else "1"
+        low, high = (x / 1.3, x * 1.3) if field != "calibrated" else ("", "")
+        rows.append(dict(
+            item=item, parameter=field, value=f"{float(np.clip(x, 0, 1.9)) if unit == '1' and 'spread' not in field else x:.4g}", unit=unit,
+            low=low and f"{min(low, 1.9):.4g}", high=high and f"{high:.4g}", source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(n),
+        ))  # fmt: skip
+    return pd.concat([kept, pd.DataFrame(rows)], ignore_index=True)
+
+
+CLASS_FIELDS = (
+    "memory_efficiency_16", "memory_efficiency_8", "memory_efficiency_4", "compute_efficiency_16", "compute_efficiency_8", "compute_efficiency_4",
+    "kernel_time_s_16", "kernel_time_s_8", "kernel_time_s_4", "attention_memory_efficiency", "attention_compute_efficiency",
+    "expert_compute_efficiency", "expert_memory_efficiency",
+)  # fmt: skip
+ENGINE_FIELDS = (
+    "layer_time_s", "step_time_s", "sequence_time_s", "allreduce_time_s", "first_token_time_s", "burst_wait", "link_efficiency", "overflow_wait",
+    "prefill_charge", "compute_share",
+)  # fmt: skip
+
+
+def calibrate(out=None, say=print):
+    """Fit on `data/measured`, judge by leaving out, and write `efficiency.csv` and `accuracy.csv` beside each other.
+
+    `out` is the path of the efficiency file; `data/efficiency.csv` of a clone if None. Takes some ten minutes.
+    """
+    import os
+    from pathlib import Path
+
+    path = Path(out) if out else catalog.data_dir() / "efficiency.csv"
+    table = validation.scenarios(pd.read_csv(catalog.data_dir() / "measured" / "inference.csv", low_memory=False))
+    problem, theta = fit(table)
+    rows = problem.table.drop_duplicates("row").sort_values("row")
+    in_fit = pd.DataFrame(dict(task=rows["task"].to_numpy(), error=problem.log_errors(theta)))
+    say(f"fitted {len(theta)} parameters on {in_fit['error'].notna().sum()} rows; now leaving out")
+    for kind, group, out_rows in left_out(table, problem, theta):
+        last = out_rows[out_rows["group"].eq(group) & out_rows["left_out"].eq(kind)]["error"].dropna()
+        say(f"without {kind} {group}: {len(last)} rows, median error {100 * np.expm1(last).abs().median():.1f} %")
+    for name, made in ((path, efficiencies(problem, theta, out_rows)), (path.with_name("accuracy.csv"), accuracy(in_fit, out_rows))):
+        aside = name.with_name(f".{name.name}.{os.getpid()}")
+        made.to_csv(aside, index=False, lineterminator="\n")
+        aside.replace(name)
+    return accuracy(in_fit, out_rows)

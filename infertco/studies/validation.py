@@ -9,15 +9,10 @@ anything judged by leaving rows out leaves out whole sources, chips or models.
 import numpy as np
 import pandas as pd
 
-from infertco import catalog
+from infertco import catalog, values
 from infertco.scenario import evaluate, scenario
 from infertco.studies import measured
 
-FIELDS = [
-    "chip", "model", "engine", "input_tokens", "output_tokens", "weight_bits", "activation_bits", "kv_bits",
-    "tensor_parallel", "pipeline_parallel", "attention_data_parallel", "expert_parallel", "batch", "clients",
-    "n_heads", "n_kv_heads", "max_batch", "memory_reserve", "workspace_bytes", "ttft_slo_s", "tpot_slo_s", "max_context_tokens", "prefill_charge",
-]  # fmt: skip
 WANTED = ["ttft_s", "tpot_s", "output_tokens_per_s", "prefill_s", "prefill_batch_s", "decode_step_s", "most_sequences", "reason"]
 SERVER_LIMITS = dict(ttft_slo_s=2.0, tpot_slo_s=0.2)  # MLPerf's server class of the 70 B models
 
@@ -65,27 +60,21 @@ def _padded_heads(table):
 def predict(table: pd.DataFrame, base=None) -> pd.DataFrame:
     """Predicted value of each row of `scenarios`, in the metric's own unit; NaN with `why_not` where it cannot be."""
     known = table["why_not"] == ""
-    asked = table.loc[known, [name for name in table.columns if name in FIELDS or name in catalog_fields()]]
+    asked = table.loc[known, [name for name in table.columns if name in values.FIELDS]]
     base = base or scenario(workload="batch")
     offline = known & (table["protocol"] == "offline")
-    found = evaluate(asked, WANTED, base=base)
     if offline.any():  # nothing is evicted: the batch that memory holds at full length
-        mean, full = asked["input_tokens"] + asked["output_tokens"] / 2, asked["input_tokens"] + asked["output_tokens"]
-        batch = np.maximum(np.floor(np.minimum(found["most_sequences"] * mean / full, asked["max_batch"])), 1.0)
-        asked.loc[offline[known], "batch"] = batch[offline[known]]
-        found = evaluate(asked, WANTED, base=base)
+        queued = asked[offline[known]]
+        full = queued["input_tokens"] + queued["output_tokens"]
+        room = evaluate(queued.assign(batch=1.0), ["most_sequences"], base=base)["most_sequences"] * (full - queued["output_tokens"] / 2) / full
+        asked.loc[queued.index, "batch"] = np.maximum(np.floor(np.minimum(room, queued["max_batch"])), 1.0)
+    found = evaluate(asked, WANTED, base=base)
     table = table.assign(predicted=np.nan)
     table.loc[known, "predicted"] = _metric(table[known], asked, found)
     unserved = known & table["predicted"].isna()
     table.loc[unserved, "why_not"] = found["reason"].astype(str)[unserved[known].to_numpy()].str.split(";").str[0].to_numpy()
     best = table.sort_values("predicted", ascending=False, kind="stable").drop_duplicates("row")  # searched layouts: the best
     return best.sort_values("row").set_index("row")
-
-
-def catalog_fields():
-    from infertco.values import FIELDS as every
-
-    return every
 
 
 def _metric(table, asked, found):
@@ -106,13 +95,38 @@ def _metric(table, asked, found):
     return np.select([table["metric"] == name for name in options], list(options.values()), np.nan)
 
 
+def validate(rows: pd.DataFrame) -> pd.DataFrame:
+    """Measured rows in their order, with `predicted`, its 80 % interval, `scored`, `why_not`, `assumed`, `task` and `maker`.
+
+    The interval of a task is that of the rows left out of fits (`data/accuracy.csv`): what a source, a chip or a model
+    nobody fitted is off by.
+    """
+    found = predict(scenarios(rows)).reset_index(drop=True)
+    table = rows.reset_index(drop=True).copy()
+    spread = accuracy().query("left_out == 'any'").set_index("task")
+    table["predicted"] = found["predicted"]
+    for end, column in (("predicted_low", "low"), ("predicted_high", "high")):
+        table[end] = found["predicted"] * found["task"].map(spread[column]).fillna(0.5 if column == "low" else 2.0)
+    table["scored"] = table["predicted"].notna()
+    table["why_not"], table["assumed"], table["task"] = found["why_not"], found["assumed"], found["task"]
+    vendors = dict(zip(catalog.table("chip").ids, catalog.table("chip").columns["vendor"], strict=True))
+    table["maker"], table["serving_engine"] = found["chip"].map(vendors).fillna(""), found["engine"]
+    return table
+
+
+def accuracy() -> pd.DataFrame:
+    """Errors by task: in the fit, with a source, a chip or a model family left out, and all left-out rows together (`any`)."""
+    return pd.read_csv(catalog.data_dir() / "accuracy.csv")
+
+
 def errors(table: pd.DataFrame, by: str = "task") -> pd.DataFrame:
     """Count, median, mean, bias and 90th percentile of the error in per cent, by a column."""
     scored = table[table["predicted"].notna() & (table["value"] > 0)]
+    inside = scored["value"].between(scored["predicted_low"], scored["predicted_high"]) if "predicted_low" in scored else np.nan
     signed = scored["predicted"] / scored["value"] - 1
-    groups = pd.DataFrame(dict(group=scored[by], signed=signed, size=signed.abs())).groupby("group")
+    groups = pd.DataFrame(dict(group=scored[by], signed=signed, size=signed.abs(), inside=inside)).groupby("group")
     out = pd.DataFrame(dict(
         rows=table.groupby(by).size(), scored=groups.size(), median=100 * groups["size"].median(), mean=100 * groups["size"].mean(),
-        bias=100 * groups["signed"].median(), p90=100 * groups["size"].quantile(0.9),
+        bias=100 * groups["signed"].median(), p90=100 * groups["size"].quantile(0.9), coverage=100 * groups["inside"].mean(),
     ))  # fmt: skip
     return out.rename_axis(by).reset_index()
