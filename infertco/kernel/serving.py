@@ -292,7 +292,7 @@ def closed_loop(law: Law, clients, room, lay, cached_tokens, output_tokens, read
     running = most
     for _ in range(4):
         ttft_s, tpot_s, step_s = latencies_s(law, running, lay, cached_tokens, output_tokens, read, engine.prefill_charge)
-        burst_s = engine.burst_wait * np.maximum(most - 1, 0) ** 0.8 * prompt_s(read, most) * lay.attention_data_parallel
+        burst_s = engine.burst_wait * np.maximum(most - 1, 0) ** 0.8 * prompt_s(read, 1.0) * lay.attention_data_parallel
         answer_s = np.maximum(output_tokens - 1, 1.0) * tpot_s
         first_s = ttft_s + burst_s
         running = np.minimum(most, clients * answer_s / (first_s + answer_s))

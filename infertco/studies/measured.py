@@ -185,6 +185,8 @@ def _why_not(row, metric, out, layout) -> str:
         return f"unknown engine '{row.engine}'"
     if out.protocol == "pools" and not row.decode_workers > 0:
         return "disaggregated pools are not named"
+    if out.protocol == "pools" and metric == "ttft_ms":
+        return "the wait for prefill pools is not predicted yet"
     if out.protocol == "server" and metric in ("ttft_ms", "tpot_ms", "per_user_tokens_per_s"):
         return "open traffic at a rate that is not published"
     if metric in RATES and not row.n_devices > 0:
