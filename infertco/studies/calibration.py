@@ -21,10 +21,14 @@ SHARED = dict(
     memory_8=0.95, memory_4=0.95, compute_8=0.9, compute_4=0.6, attention_memory=1.0, attention_compute=0.8, expert_compute=0.8, expert_memory=1.0, link=0.5, charge=0.8, overflow=0.43,
 )  # fmt: skip
 OWN = dict(  # engines with a value of their own; the others share one
-    layer=None, step=("trtllm", "vllm", "sglang"), sequence=("trtllm", "vllm", "sglang"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
+    layer=None, step=("trtllm", "vllm", "vllm-served", "sglang"), sequence=("trtllm", "vllm", "vllm-served", "sglang"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
     first=("trtllm", "vllm", "sglang"), burst=("trtllm", "vllm", "sglang"), engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy"),
 )  # fmt: skip
 START = dict(layer={"vllm-2023": 1.5e-4, "trtllm-early": 5e-5, "neuron": 8e-5, "tt-metal": 1e-4, "llama.cpp": 5e-5})
+
+
+MOST = dict(memory=0.97, compute=0.97, expert_memory=1.05, attention_memory=1.05, expert_compute=1.05)  # no class beats its own peak
+FIXED = -1  # engines without a share of their own reach what their chip's class reaches
 
 
 class Problem:
@@ -45,13 +49,14 @@ class Problem:
             self.at[kind] = np.array([self._add(f"{kind}/{name}", value) for name in self.classes])
         for kind, value in ENGINE.items():
             own = OWN[kind]
-            shared = None if own is None else self._add(f"{kind}/other", value)
+            shared = None if own is None else FIXED if kind == "engine_compute" else self._add(f"{kind}/other", value)
             self.at[kind] = np.array([
                 self._add(f"{kind}/{name}", START.get(kind, {}).get(name, value)) if own is None or name in own else shared for name in self.engines
             ])  # fmt: skip
         for kind, value in SHARED.items():
             self.at[kind] = self._add(kind, value)
         self.start = np.log(self.start)
+        self.most = np.log([next((most for kind, most in MOST.items() if name.startswith(kind + "/") or name == kind), np.inf) for name in self.names])
         size = self.table.groupby(["source_id", "task"])["value"].transform("size")
         self.weight = (size / 20).clip(lower=1) ** -0.35
 
@@ -62,7 +67,7 @@ class Problem:
 
     def columns(self, theta) -> dict:
         """Fields of every row under the parameters."""
-        value = np.exp(theta)
+        value = np.r_[np.exp(theta), 1.0]  # FIXED is the last
         of_class = {kind: value[self.at[kind]][self.cls] for kind in CLASS}
         of_engine = {kind: value[self.at[kind]][self.eng] for kind in ENGINE}
         shared = {kind: value[self.at[kind]] for kind in SHARED}
@@ -103,7 +108,8 @@ def fit(table, left_out=None, start=None, steps=12, verbose=0):
         errors = SCALE * np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + (errors / SCALE) ** 2) - 1)) * weight[valid] / SCALE
         return np.r_[errors, (theta - problem.start) / PRIOR]
 
-    result = least_squares(residuals, theta, diff_step=0.02, max_nfev=steps, verbose=verbose, method="trf")
+    bounds = (-np.inf, problem.most + 1e-9)
+    result = least_squares(residuals, np.minimum(theta, problem.most - 1e-3), bounds=bounds, diff_step=0.02, max_nfev=steps, verbose=verbose)
     return problem, result.x
 
 
@@ -155,7 +161,7 @@ def accuracy(in_fit: pd.DataFrame, out: pd.DataFrame) -> pd.DataFrame:
 
 def efficiencies(problem, theta, out) -> pd.DataFrame:
     """Rows of `data/efficiency.csv`: fitted values with spread, count and source; what was not fitted stays as it was."""
-    value, count = np.exp(theta), problem.table.drop_duplicates("row")
+    value, count = np.r_[np.exp(theta), 1.0], problem.table.drop_duplicates("row")
     per_class = {name: int((problem.cls == i).sum()) for i, name in enumerate(problem.classes)}
     per_engine = {name: int((problem.eng == i).sum()) for i, name in enumerate(problem.engines)}
     old = pd.read_csv(catalog.data_dir() / "efficiency.csv", dtype=str, keep_default_na=False)

@@ -55,7 +55,7 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     """
     rows = _complete(rows)
     chip, model = (rows[column].map(lambda text, kind=kind: catalog.alias(kind, text)) for kind, column in (("chip", "hardware"), ("model", "model")))
-    engine = rows["engine"].map(_engine)
+    engine = rows["engine"].map(_engine).mask(rows["source_id"].str.startswith("ml-energy"), "vllm-served")
     out = pd.DataFrame(dict(chip=chip, model=model, engine=engine), index=rows.index)
     moe = out["model"].map(lambda id: bool(catalog.table("model").columns["n_experts"][catalog.table("model").row[id]] > 0) if id else False)
     out["protocol"] = [_protocol(row) for row in rows.itertuples()]
@@ -70,7 +70,9 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     mlperf = rows["source_id"].str.contains("mlperf") & rows["weight_bits"].isna()
     four = mlperf & rows["hardware"].str.contains("b200|b300", case=False) & ~rows["model"].str.contains("gpt-?j")
     out["weight_bits"] = rows["weight_bits"].mask(mlperf, 8.0).mask(four, 4.5)
-    assumed = assumed.where(~mlperf, assumed + "weight_bits;")
+    tenstorrent = rows["source_id"].str.contains("tenstorrent") & rows["weight_bits"].isna()  # block formats of 8 and 4 bits, mixed
+    out["weight_bits"] = out["weight_bits"].mask(tenstorrent, 8.0)
+    assumed = assumed.where(~(mlperf | tenstorrent), assumed + "weight_bits;")
     gemm = rows["moe_quant"].where(rows["moe_quant"] != "", rows["gemm_quant"]).map(QUANT)
     wide = out["engine"].isin(WEIGHT_ONLY) | (rows["weight_bits"] > 8)
     out["activation_bits"] = np.where(gemm.notna(), gemm, np.where(four, 4.0, np.where(wide, 16.0, np.nan)))

@@ -35,6 +35,9 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     table["max_batch"] = np.where(protocol.isin(["offline", "server"]), load.fillna(2048.0), 1e6)
     roomy = ~protocol.isin(["offline", "server", "loop"])
     table["memory_reserve"], table["workspace_bytes"] = np.where(roomy, 0.0, np.nan), np.where(roomy, 0.0, np.nan)
+    early = protocol.isin(["offline", "server"]) & table["engine"].str.startswith("trtllm")
+    table["memory_reserve"] = table["memory_reserve"].mask(early, 0.05)  # TensorRT-LLM takes 0.95 of what is free
+    table["peak_flop_per_s_bf16"] = _half_peak(table).where(table["engine"].isin(["llama.cpp", "mlx", "compiled"]))
     server = protocol == "server"
     for name, limit in SERVER_LIMITS.items():
         table[name] = np.where(server, limit, np.nan)
@@ -45,6 +48,13 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
 def _decode_workers(rows, table):
     workers = pd.to_numeric(rows["decode_workers"], errors="coerce") if "decode_workers" in rows else pd.Series(1.0, index=rows.index)
     return workers.to_numpy()[table["row"]]
+
+
+def _half_peak(table):
+    """The fp16 peak, which counts for engines that accumulate in 16 bit: twice the bf16 one on GeForce cards."""
+    facts = catalog.table("chip")
+    fp16 = dict(zip(facts.ids, facts.columns["peak_flop_per_s_fp16"], strict=True))
+    return table["chip"].map(fp16)
 
 
 def _padded_heads(table):
