@@ -20,11 +20,12 @@ ENGINE = dict(layer=2e-5, step=3e-4, sequence=3e-6, allreduce=8e-6, first=4e-2, 
 SHARED = dict(
     memory_8=0.95, memory_4=0.95, compute_8=0.9, compute_4=0.6, attention_memory=1.0, attention_compute=0.8, expert_compute=0.8, expert_memory=1.0, link=0.5, charge=0.8, overflow=0.43,
 )  # fmt: skip
-OWN = dict(  # engines with a value of their own; the others share one
-    layer=None, step=("trtllm", "vllm", "vllm-served", "sglang"), sequence=("trtllm", "vllm", "vllm-served", "sglang"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
+OWN = dict(  # classes and engines with a value of their own; the others share one
+    kernel=("hopper", "blackwell", "ampere", "neuron"),
+    layer=("trtllm", "vllm", "sglang", "vllm-served", "trtllm-early", "vllm-2023", "neuron", "tt-metal", "llama.cpp", "compiled"), step=("trtllm", "vllm", "vllm-served", "sglang"), sequence=("trtllm", "vllm", "vllm-served", "sglang"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
     first=("trtllm", "vllm", "sglang"), burst=("trtllm", "vllm", "sglang"), engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy"),
 )  # fmt: skip
-START = dict(layer={"vllm-2023": 1.5e-4, "trtllm-early": 5e-5, "neuron": 8e-5, "tt-metal": 1e-4, "llama.cpp": 5e-5})
+START = {("layer", name): s for name, s in (("vllm-2023", 1.5e-4), ("trtllm-early", 5e-5), ("neuron", 8e-5), ("tt-metal", 1e-4), ("llama.cpp", 5e-5))}
 
 
 MOST = dict(memory=0.97, compute=0.97, expert_memory=1.05, attention_memory=1.05, expert_compute=1.05)  # no class beats its own peak
@@ -46,19 +47,25 @@ class Problem:
         assert set(self.engines) <= set(engines)
         self.at = {}
         for kind, value in CLASS.items():
-            self.at[kind] = np.array([self._add(f"{kind}/{name}", value) for name in self.classes])
+            self.at[kind] = self._of_items(kind, value, self.classes)
         for kind, value in ENGINE.items():
-            own = OWN[kind]
-            shared = None if own is None else FIXED if kind == "engine_compute" else self._add(f"{kind}/other", value)
-            self.at[kind] = np.array([
-                self._add(f"{kind}/{name}", START.get(kind, {}).get(name, value)) if own is None or name in own else shared for name in self.engines
-            ])  # fmt: skip
+            self.at[kind] = self._of_items(kind, value, self.engines)
         for kind, value in SHARED.items():
             self.at[kind] = self._add(kind, value)
         self.start = np.log(self.start)
         self.most = np.log([next((most for kind, most in MOST.items() if name.startswith(kind + "/") or name == kind), np.inf) for name in self.names])
         size = self.table.groupby(["source_id", "task"])["value"].transform("size")
         self.weight = (size / 20).clip(lower=1) ** -0.35
+
+    def _of_items(self, kind, value, items):
+        """Places of a kind of parameter for classes or engines: their own, or the one that the others share."""
+        own = OWN.get(kind, items)
+        places, shared = [], FIXED
+        for name in items:
+            if name not in own and shared == FIXED and kind != "engine_compute":
+                shared = self._add(f"{kind}/other", value)
+            places.append(self._add(f"{kind}/{name}", START.get((kind, name), value)) if name in own else shared)
+        return np.array(places)
 
     def _add(self, name, value):
         self.names.append(name)

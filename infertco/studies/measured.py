@@ -154,6 +154,8 @@ def _layouts(rows, out):
     dp = dp.mask(square & (dp == ep * moe_tp), ep)
     squared = (ep == tp * tp) & (tp > 1)
     ep, dp = ep.mask(squared, tp), dp.mask(squared, 1.0)
+    wide = rows["attention_dp"].isna() & (ep > tp) & (ep == devices) & (ep % tp == 0)  # experts over all devices: attention is data-parallel
+    dp = dp.mask(wide, ep / tp)
     pools = out["protocol"] == "pools"
     tp = tp.mask(pools & rows["decode_tp"].notna(), rows["decode_tp"])
     dp = dp.mask(pools, rows["decode_attention_dp"].fillna(1.0))

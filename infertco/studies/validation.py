@@ -38,6 +38,9 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     early = protocol.isin(["offline", "server"]) & table["engine"].str.startswith("trtllm")
     table["memory_reserve"] = table["memory_reserve"].mask(early, 0.05)  # TensorRT-LLM takes 0.95 of what is free
     table["peak_flop_per_s_bf16"] = _half_peak(table).where(table["engine"].isin(["llama.cpp", "mlx", "compiled"]))
+    domains = dict(zip(catalog.table("chip").ids, catalog.table("chip").columns["scale_up_domain"], strict=True))
+    undomained = (table["tensor_parallel"] > 1) & table["chip"].map(domains).isna()
+    table["scale_up_domain"] = table["tensor_parallel"].where(undomained)
     server = protocol == "server"
     for name, limit in SERVER_LIMITS.items():
         table[name] = np.where(server, limit, np.nan)
