@@ -24,7 +24,8 @@ MEASURED_CHIPS = """
 a40 a100-pcie-80gb rtx-3070 rtx-3080-10gb rtx-3080-ti rtx-3090 rtx-3090-ti rtx-4070-ti rtx-4080 rtx-a6000 rtx-4000-ada
 rtx-5000-ada rtx-6000-ada rx-7900-xtx h100-nvl-94gb h100-96gb-hbm2e h800-sxm gh200-96gb gh200-144gb mi250x-gcd
 apple-m1-7c apple-m1-max-32c apple-m2-ultra-76c apple-m3-max-40c tt-wormhole-n150 tt-wormhole-galaxy-asic
-tt-blackhole-p100 xeon-8592-plus
+tt-blackhole-p100 xeon-8592-plus dgx-spark ryzen-ai-max-395 h200-nvl mi350x rtx-pro-4500 arc-pro-b50 arc-pro-b60
+arc-pro-b70 rtx-2080-ti rtx-5080 ampere-altra-max-m128-30 apple-m4-pro-20c apple-m5-ultra-80c jetson-orin-nano-8gb
 """.split()
 SECOND_TIERS = ["maia-200-sram", "mtia-v1-sram", "mtia-v2-sram", "sambanova-sn40l-ddr", "d-matrix-corsair-ddr"]
 MODELS = """
@@ -232,6 +233,7 @@ UNEVEN = {  # 8-bit peaks further than 2.2 times above the 16-bit ones, as their
     "tt-wormhole-n150": "unverified",
     "tt-wormhole-galaxy-asic": "unverified",
     "tt-blackhole-p100": "fp8 first",
+    "tt-blackhole-p150": "fp8 first",
 }
 GEFORCE = re.compile(r"rtx-[2-5]0\d\d(?!-ada|-sff)")  # bf16 with fp32 accumulation at half the rate of fp16
 
