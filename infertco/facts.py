@@ -57,6 +57,8 @@ def fail(where: tuple[str, int] | Fact, message: str) -> None:
 
 def applicable(layered: list[list[Fact]], as_of: str | None) -> list[Fact]:
     """Facts of one item and parameter not later than `as_of`, oldest first, out of the topmost layer that has any."""
+    if as_of is None:
+        return layered[-1]
     found = ([f for f in layer if not_later(f.date, as_of)] for layer in reversed(layered))
     return next((f for f in found if f), [])
 
@@ -155,7 +157,7 @@ def _rows(layer: Path, name: str, header, optional=()) -> Iterator[tuple[tuple[s
             if any(cells):
                 if len(cells) != len(found):
                     fail((file, reader.line_num), f"expected {len(found)} cells, got {len(cells)}")
-                yield (file, reader.line_num), {column: cell.strip() for column, cell in zip(found, cells, strict=True)}
+                yield (file, reader.line_num), dict(zip(found, map(str.strip, cells)))
 
 
 def _check_header(found, required, optional, where):
@@ -266,8 +268,13 @@ def _number(cell, name, where):
     return number
 
 
+@cache
+def _is_date(cell):
+    return DATE.fullmatch(cell) is not None
+
+
 def _check_date(cell, where):
-    if not DATE.fullmatch(cell):
+    if not _is_date(cell):
         fail(where, f"expected a date such as 2025, 2025-06 or 2025-06-30, got '{cell}'")
 
 

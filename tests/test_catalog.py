@@ -544,7 +544,7 @@ def test_the_shipped_catalog_passes_its_own_checks(real):
     assert all(len(catalog.table(kind).ids) for kind in catalog.KINDS)
 
 
-def test_the_shipped_catalog_loads_in_a_tenth_of_a_second(real):
+def test_the_shipped_catalog_loads_in_a_fifth_of_a_second(real):
     def load():
         catalog.overlay(None)
         start = time.process_time()
@@ -552,7 +552,7 @@ def test_the_shipped_catalog_loads_in_a_tenth_of_a_second(real):
             catalog.table(kind)
         return time.process_time() - start
 
-    assert min(load() for _ in range(5)) < 0.1
+    assert min(load() for _ in range(5)) < 0.2
 
 
 def test_the_pages_of_the_data_folder_are_current():

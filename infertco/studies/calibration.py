@@ -22,7 +22,7 @@ SHARED = dict(
 )  # fmt: skip
 OWN = dict(  # classes and engines with a value of their own; the others share one
     kernel=("hopper", "blackwell", "ampere", "neuron"),
-    layer=("trtllm", "vllm", "sglang", "vllm-served", "trtllm-early", "vllm-2023", "neuron", "tt-metal", "llama.cpp", "compiled"), step=("trtllm", "vllm", "vllm-served", "sglang"), sequence=("trtllm", "vllm", "vllm-served", "sglang"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
+    layer=("trtllm", "vllm", "sglang", "vllm-served", "trtllm-early", "vllm-2023", "neuron", "tt-metal", "llama.cpp", "compiled"), step=("trtllm", "vllm", "vllm-served", "sglang"), sequence=("trtllm", "vllm", "vllm-served", "sglang", "rocm"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
     first=("trtllm", "vllm", "sglang"), burst=("trtllm", "vllm", "sglang"), engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy"),
 )  # fmt: skip
 START = {("layer", name): s for name, s in (("vllm-2023", 1.5e-4), ("trtllm-early", 5e-5), ("neuron", 8e-5), ("tt-metal", 1e-4), ("llama.cpp", 5e-5))}
@@ -199,7 +199,7 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
     rows = []
     for (item, field), (x, n) in fields.items():
         unit = "s" if field.endswith(("_s", "_s_16", "_s_8", "_s_4")) else "1"
-        low, high = (x / 1.3, x * 1.3) if field != "calibrated" else ("", "")
+        low, high = (max(x / 1.3, 1.0 if field == "moe_spread" else 0.0), x * 1.3) if field != "calibrated" else ("", "")
         rows.append(dict(
             item=item, parameter=field, value=f"{float(np.clip(x, 0, 1.9)) if unit == '1' and 'spread' not in field else x:.4g}", unit=unit,
             low=low and f"{min(low, 1.9):.4g}", high=high and f"{high:.4g}", source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(n),

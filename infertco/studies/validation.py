@@ -23,7 +23,7 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     table["row"] = np.arange(len(table))
     wide = table[table["layout"] == "searched"]
     tried = [wide.assign(tensor_parallel=float(tp)) for tp in (1, 2, 4, 8)]
-    tried = [part[part["tensor_parallel"] <= part["n_devices"]] for part in tried]
+    tried = [part[~(part["tensor_parallel"] > part["n_devices"])] for part in tried]  # an unknown number drops nothing
     table = pd.concat([table[table["layout"] != "searched"], *tried], ignore_index=True)
     known = table["why_not"] == ""
     table.loc[known, ["n_heads", "n_kv_heads"]] = _padded_heads(table[known])
@@ -114,8 +114,9 @@ def validate(rows: pd.DataFrame) -> pd.DataFrame:
     The interval of a task is that of the rows left out of fits (`data/accuracy.csv`): what a source, a chip or a model
     nobody fitted is off by.
     """
-    found = predict(scenarios(rows)).reset_index(drop=True)
+    found = predict(scenarios(rows))
     table = rows.reset_index(drop=True).copy()
+    assert len(found) == len(table) and (found.index == table.index).all()
     spread = accuracy().query("left_out == 'any'").set_index("task")
     table["predicted"] = found["predicted"]
     for end, column in (("predicted_low", "low"), ("predicted_high", "high")):
