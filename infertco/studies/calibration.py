@@ -28,7 +28,9 @@ OWN = dict(  # classes and engines with a value of their own; the others share o
 START = {("layer", name): s for name, s in (("vllm-2023", 1.5e-4), ("trtllm-early", 5e-5), ("neuron", 8e-5), ("tt-metal", 1e-4), ("llama.cpp", 5e-5))}
 
 
-MOST = dict(memory=0.97, compute=0.97, expert_memory=1.05, attention_memory=1.05, expert_compute=1.05)  # no class beats its own peak
+MOST = dict(  # no class beats its own peak; large matrix products were measured at 0.6 to 0.87 of it
+    memory=0.95, compute=0.85, compute_8=1.0, compute_4=0.9, memory_8=1.0, memory_4=1.05, expert_memory=1.05, attention_memory=1.05, expert_compute=1.05,
+)  # fmt: skip
 FIXED = -1  # engines without a share of their own reach what their chip's class reaches
 
 
