@@ -21,6 +21,10 @@ LISTED = ("chips", "models", "workloads", "sites", "links", "demand", "apis", "f
 LISTED_BY = ("name", "vendor", "status", "family", "title", "place")
 LONG_TEXTS = ("reason", "weak")
 FACT = ("parameter", "value", "unit", "low", "high", "source", "date", "confidence", "note")
+PREDICTED = ("predicted", "predicted_low", "predicted_high", "scored", "why_not", "assumed")
+ERRORS = ("rows", "scored", "median", "mean", "bias", "p90", "coverage")
+NO_FIGURE = ("", "-", "na", "n/a", "nan", "none", "null")
+MOST_REASONS = 20
 
 
 # ---------------------------------------------------------------- parameters
@@ -148,6 +152,57 @@ def fact_lines(facts) -> list:
     return lines
 
 
+def error_table(table, by: str, left_out=None) -> str:
+    """Errors in per cent, a line a group, most rows first; with more than one group a line of all."""
+    from infertco.studies import validation
+
+    found = validation.errors(table, by).sort_values(["scored", "rows"], ascending=False).to_dict("records")
+    every = validation.errors(table.assign(**{by: "all"}), by).to_dict("records") if len(found) > 1 else []
+    lines = [[by.replace("_", " "), *ERRORS, *(["left out"] if left_out is not None else [])]]
+    for row in [*found, *every]:
+        row |= {"left out": left_out.get(row[by], float("nan"))} if left_out is not None else {}
+        numbers = [row[name] for name in lines[0][1:]]
+        counts, errors = (f"{0 if n != n else n:,.0f}" for n in numbers[:2]), ("-" if x != x else f"{x:.1f}" for x in numbers[2:])
+        lines.append([row[by] or "not known", *counts, *errors])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join("  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in lines)
+
+
+# ---------------------------------------------------------------- files
+def read_csv(path: str):
+    """A CSV file as text, a cell a string; one line of names, then as many cells a line."""
+    import pandas as pd
+
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as lines:
+            head, *rows = filter(None, csv.reader(lines, strict=True))
+    except (csv.Error, ValueError) as error:
+        raise ValueError(f"{path} is not a CSV file with a line of column names: {error}") from None
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(head):
+            raise ValueError(f"{path}: row {number} has {len(row)} cells, expected {len(head)}")
+    if len(set(head)) < len(head):
+        raise ValueError(f"{path}: a column stands there twice: {next(name for name in head if head.count(name) > 1)}")
+    return pd.DataFrame(rows, columns=head, dtype=str)
+
+
+def write_csv(table, target: Path) -> None:
+    """Beside its final name, then moved into place."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        table.to_csv(aside, index=False)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def clone() -> Path | None:
+    """The folder of the clone this runs in; None where it is installed."""
+    root = catalog.data_dir().parent
+    return root if (root / "pyproject.toml").exists() else None
+
+
 # ---------------------------------------------------------------- commands
 @click.group(context_settings=dict(help_option_names=["-h", "--help"]))
 @click.version_option(package_name="infertco")
@@ -205,14 +260,61 @@ def sweep(spec, out):
     outputs = [str(name) for name in outputs] if isinstance(outputs, list) else outputs
     table = ic.sweep(ic.scenario(**fields(base)), outputs=outputs, **axes)
     target = Path(out) / f"{Path(spec).stem}.csv"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        table.to_csv(aside, index=False)
-        aside.replace(target)
-    finally:
-        aside.unlink(missing_ok=True)
+    write_csv(table, target)
     print(f"{target}: {len(table):,} rows")
+
+
+@cli.command()
+@click.argument("file", metavar="FILE.csv")
+@with_data
+@click.option("--out", metavar="predicted.csv", help="Where to write the rows with their predictions.")
+def validate(file, out):
+    """Measurements against the model. FILE.csv: columns of data/measured; hardware, model, metric, value are needed."""
+    import pandas as pd
+
+    from infertco.studies import validation
+
+    given = read_csv(file)
+    try:
+        found = validation.validate(given.where(~given.apply(lambda cells: cells.str.strip().str.lower().isin(NO_FIGURE))))
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    if out:
+        columns = found[list(PREDICTED)].assign(scored=found["scored"].map({True: "true", False: "false"}))
+        write_csv(pd.concat([given.drop(columns=list(PREDICTED), errors="ignore"), columns], axis=1), Path(out))
+    found["value"] = pd.to_numeric(found["value"], errors="coerce")
+    found["cells"] = found["assumed"].ne("").map({True: "some assumed", False: "all given"})
+    known = validation.accuracy()
+    left_out = known[known["left_out"] == "any"].set_index("task")["median"]
+    print("Error in per cent: predicted over measured - 1. coverage: measured within the 80 % interval.")
+    print("left out: median error on rows of data/measured that a fit had not seen (source, chip or model left out).\n")
+    print(error_table(found, "task", left_out))
+    for by in ("maker", "serving_engine"):
+        print("\n" + error_table(found, by))
+    print("\n" + error_table(found[found["scored"]], "cells"))
+    why = found["why_not"][~found["scored"]].value_counts()
+    print(f"\n{len(found):,} rows, {found['scored'].sum():,} scored; {why.sum():,} not, because")
+    rest = [[f"{why.iloc[MOST_REASONS:].sum():,}", f"{len(why) - MOST_REASONS} other reasons; see why_not of --out"]] if len(why) > MOST_REASONS else []
+    print(aligned([*((f"{n:,}", reason) for reason, n in why.head(MOST_REASONS).items()), *rest]) if len(why) else "", end="\n" if len(why) else "")
+    if out:
+        print(f"\n{out}: {len(found):,} rows")
+
+
+@cli.command()
+@click.option("--out", metavar="efficiency.csv", help="Where to write; in a clone, data/efficiency.csv.")
+def calibrate(out):
+    """Fit the efficiencies to data/measured, judge them by leaving out, and write them. Takes minutes."""
+    if not (out or clone()):
+        raise ValueError("calibrate writes data/efficiency.csv of a clone; this is an installed copy: name a file with --out")
+    if out and (Path(out).is_dir() or not Path(out).absolute().parent.is_dir()):
+        raise ValueError(f"cannot write {out}: its folder must exist, and it must be a file")
+    from infertco.studies import calibration
+
+    known = calibration.calibrate(out, say=lambda words: print(words, flush=True))
+    kinds = {"none": "in the fit", "source": "source out", "chip": "chip out", "model": "model out", "any": "left out"}
+    medians = known.pivot(index="task", columns="left_out", values="median").reindex(columns=list(kinds))
+    print("\nMedian error in per cent\n" + aligned([["task", *kinds.values()], *([task, *(f"{x:.1f}" for x in row)] for task, *row in medians.itertuples())]))
+    print(out or clone() / "data" / "efficiency.csv")
 
 
 @cli.command()
@@ -220,8 +322,7 @@ def sweep(spec, out):
 def lab(folder):
     """Open JupyterLab on the notebooks: in a clone where they are, elsewhere copied to DIR first."""
     shipped = catalog.data_dir().parent / "notebooks"
-    in_clone = (shipped.parent / "pyproject.toml").exists()
-    folder = Path(folder or (shipped if in_clone else "infertco-notebooks"))
+    folder = Path(folder or (shipped if clone() else "infertco-notebooks"))
     folder.mkdir(parents=True, exist_ok=True)
     for source in sorted(shipped.glob("*.ipynb")):
         target = folder / source.name

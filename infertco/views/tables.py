@@ -16,7 +16,7 @@ def meta(name: str) -> dict:
     name = name.removesuffix("_low").removesuffix("_high")
     if name in values.OUTPUTS:
         return values.OUTPUTS[name]
-    return values.FIELDS[name].metadata if name in values.FIELDS else dict(label=name.replace("_", " ").capitalize(), unit="", help="", better=None)
+    return values.FIELDS[name].metadata if name in values.FIELDS else dict(label=name[:1].upper() + name[1:].replace("_", " "), unit="", help="", better=None)
 
 
 def unit(name: str) -> str:
