@@ -80,8 +80,10 @@ def model(c: Columns, want: set) -> dict:
         meets_slo=served & ~missed(faults), extrapolated=served & _beyond(c, activation_bits, batch, longest),
         ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
         output_tokens_per_s=tokens_per_s, output_tokens_per_s_per_chip=per_chip, output_tokens_per_s_per_user=1 / tpot_s,
-        most_sequences=room, prefill_s=prompt.alone_s, prefill_batch_s=batch * serving.prompt_s(prompt, batch), decode_step_s=step_s,
+        most_sequences=room, prefill_s=prompt.alone_s, decode_step_s=step_s,
     )  # fmt: skip
+    if "prefill_batch_s" in want:
+        out["prefill_batch_s"] = batch * serving.prompt_s(prompt, batch)
     if "batch_limit" in want:
         late = latencies(batch + 1)
         out["batch_limit"] = _batch_limit(c, batch, room, late, served)
@@ -93,9 +95,11 @@ def model(c: Columns, want: set) -> dict:
         step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
         bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
         out |= dict(mfu=requests_per_s * sum(flop) / (lay.chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
-        arrivals = (sequences - 1) / c.output_tokens
-        phase = c.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
-        hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
+        phase = hits = None
+        if want & DETAIL:
+            arrivals = (sequences - 1) / c.output_tokens
+            phase = c.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
+            hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
         money, unpriced = _money(c, lay.chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
         out |= money
         faults = faults | unpriced

@@ -78,10 +78,11 @@ def hourly_usd(chip, site, finance, owned, cloud, cloud_usd_per_hour, mean_w, ou
     recovery = capital_usd_per_year(1.0, finance.residual_share, rate, life) * per_hour
     host_usd = chip.host_usd + finance.other_usd_per_chip
     rated_w = chip.tdp_w + chip.host_w + chip.network_w
+    colo = site.colo_usd_per_kw_month * 12 * rated_w / 1e3
     building = (annuity_factor(rate, finance.facility_life_years) + finance.facility_maintenance_share) * (
         site.facility_usd_per_w * rated_w
     )
-    facility = np.where(owned, building, site.colo_usd_per_kw_month * 12 * rated_w / 1e3) * per_hour
+    facility = (np.where(owned, building, colo) if np.any(owned) else colo) * per_hour
     electricity = mean_w * site.pue / 1e3 * site.usd_per_kwh / finance.availability
     hardware_usd = chip.chip_usd + host_usd + chip.network_usd
     operations = (
@@ -91,8 +92,9 @@ def hourly_usd(chip, site, finance, owned, cloud, cloud_usd_per_hour, mean_w, ou
     ) * per_hour
     egress = 3600 * output_tokens_per_s_per_chip * EGRESS_BYTES_PER_TOKEN / 1e9 * site.usd_per_gb_egress
     own = (chip.chip_usd * recovery, host_usd * recovery, chip.network_usd * recovery, facility, electricity, operations)
-    parts = [np.where(cloud, 0.0, part) for part in own]
-    return Hourly(*parts, rent=np.where(cloud, cloud_usd_per_hour + egress, 0.0))
+    if not np.any(cloud):
+        return Hourly(*own, rent=0.0)
+    return Hourly(*(np.where(cloud, 0.0, part) for part in own), rent=np.where(cloud, cloud_usd_per_hour + egress, 0.0))
 
 
 def usd_per_mtok(usd_per_chip_hour, output_tokens_per_s_per_chip, utilization):

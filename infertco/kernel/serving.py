@@ -106,31 +106,30 @@ def attainable(chip, lay, activation_bits, engine):
 
 def law(model, shape, lay, rates: Rates, engine, prompt_attention_flop) -> Law:
     """Coefficients of the step time for a model, its operators, a layout, a chip's rates and an engine's fixed times."""
-    tp, dp = lay.tensor_parallel, lay.attention_data_parallel
-    per_group, per_stage = 1.0 / tp, 1.0 / lay.ways
-    cut = transformer.stack(*[per_group] * 2, *[per_stage] * 5, per_group)
-    copies = transformer.stack(1.0, 1.0, 1.0, 1.0, model.n_experts, model.n_experts, 1.0, 1.0)
-    flop_per_s = transformer.stack(*[rates.flop_per_s] * 4, *[rates.expert_flop_per_s] * 2, rates.flop_per_s, rates.head_flop_per_s)
-    bytes_per_s = transformer.stack(*[rates.bytes_per_s] * 4, *[rates.expert_bytes_per_s] * 2, rates.bytes_per_s, rates.head_bytes_per_s)
-    share, L = cut * shape.params, model.n_layers
+    tp, dp, L = lay.tensor_parallel, lay.attention_data_parallel, model.n_layers
+    per_group, per_stage, k = 1.0 / tp, 1.0 / lay.ways, model.n_active_experts
+    share, out = shape.params * per_stage, shape.width_out * per_stage
+    for i in (0, 1, transformer.HEAD):  # attention and head are cut over the group
+        share[i], out[i] = shape.params[i] * per_group, shape.width_out[i] * per_group
+    compute_s, weight_s = share * (2 / rates.flop_per_s), share * (lay.weight_bits / 8 / rates.bytes_per_s)
+    token_s = (shape.width_in + out) * (2 / rates.bytes_per_s)
+    compute_s[transformer.EXPERTS] *= k * rates.flop_per_s / rates.expert_flop_per_s
+    weight_s[transformer.EXPERTS] *= model.n_experts * rates.bytes_per_s / rates.expert_bytes_per_s
+    token_s[transformer.EXPERTS] *= k
+    compute_s[transformer.HEAD] *= rates.flop_per_s / rates.head_flop_per_s
+    weight_s[transformer.HEAD] *= rates.bytes_per_s / rates.head_bytes_per_s
     fixed_s, linear_s = communication_s(model, lay, rates, engine.allreduce_time_s)
-    kernels = np.sum(shape.layers[:7] * (shape.params[:7] > 0), axis=0)
-    kernels = kernels + MOE_KERNELS * model.n_moe_layers + MLA_KERNELS * np.where(model.kv_lora_rank > 0, L, 0.0)
+    kernels = 4 * L + model.n_moe_layers * (MOE_KERNELS + (model.n_shared_experts > 0)) + MLA_KERNELS * L * (model.kv_lora_rank > 0)
     return Law(
-        compute_s=2 * share * shape.active / flop_per_s,
-        weight_s=share * copies * (lay.weight_bits / 8) / bytes_per_s,
-        token_s=2 * (shape.width_in + shape.width_out * cut) * shape.active / bytes_per_s,
-        layers=shape.layers,
-        spread=transformer.stack(1.0 / dp, 1.0 / dp, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0 / dp),
+        compute_s=compute_s, weight_s=weight_s, token_s=token_s, layers=shape.layers,
+        spread=transformer.stack(1.0 / dp, 1.0 / dp, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0 / dp) if np.any(dp > 1) else 1.0,
         log_miss=transformer.expert_miss(model),
         attention_compute_s=transformer.decode_attention_flop(model) * per_group / rates.attention_flop_per_s / dp,
         attention_memory_s=transformer.kv_bytes_per_token_layer(model, lay.kv_bits, tp) / rates.attention_bytes_per_s / dp,
         state_s=model.n_linear_layers * model.linear_state_bytes * per_group / dp / rates.attention_bytes_per_s,
         prompt_attention_s=prompt_attention_flop * per_group / rates.attention_flop_per_s,
-        fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s
-        + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
-        linear_s=linear_s,
-        sequence_s=engine.sequence_time_s,
+        fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
+        linear_s=linear_s, sequence_s=engine.sequence_time_s,
     )  # fmt: skip
 
 
