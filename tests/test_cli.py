@@ -338,7 +338,6 @@ def test_what_validate_wrote_can_be_validated_again(run, measured):
     assert measured.read_text() == written
 
 
-@pytest.mark.xfail(reason="validation.scenarios and predict want at least one row that can be predicted", strict=False)
 def test_only_the_four_needed_columns_are_needed(run, tmp_path):
     file = tmp_path / "mine.csv"
     file.write_text("hardware,model,metric,value\nh100-sxm,llama-3.1-8b,per_user_tokens_per_s,140\n")
@@ -368,7 +367,6 @@ def test_a_wrong_file_of_measurements_is_one_line(fails, tmp_path, content, said
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.xfail(reason="validation.scenarios and predict want at least one row that can be predicted", strict=False)
 def test_many_reasons_are_cut_and_counted(run, tmp_path):
     file = tmp_path / "mine.csv"
     rows = [f"chip-{i},llama-3.1-8b,tpot_ms,9\n" for i in range(cli.MOST_REASONS + 3)]

@@ -136,6 +136,26 @@ def test_epoch_energy_sheet():
     assert seconds * 1275 * 0.7 * 1.2 / 3600 == pytest.approx(0.301, abs=0.001)
 
 
+def test_scaling_book_pop_quiz_and_prefill():
+    """Same book: 30 B parameters in int8, 100 kB of KV a token, 16 v5e: batch 4 takes 2.5 ms, batch 256 21 ms; prefill 0.91 s."""
+    pod_bytes, pod_flop = 16 * 0.81e12, 16 * 197e12
+    four = roofline.operator_time_s(0.0, 30e9 + 4 * 8192 * 100e3, 1.0, pod_bytes)
+    assert four * 1e3 == pytest.approx(2.57, abs=0.005)
+    many = 2 * 256 * 30e9 / pod_flop + roofline.operator_time_s(0.0, 256 * 8192 * 100e3, 1.0, pod_bytes)
+    assert many * 1e3 == pytest.approx(21.05, abs=0.02)
+    assert roofline.operator_time_s(2 * 70e9 * 8192, 0.0, 0.4 * pod_flop, 1.0) == pytest.approx(0.91, abs=0.005)
+
+
+@pytest.mark.parametrize("model, tp, tokens_per_s", [("llama-2-7b", 1, 104.9), ("llama-2-7b", 8, 328.4), ("llama-2-70b", 8, 62.5)])
+def test_fixed_time_law_of_single_streams(model, tp, tokens_per_s):
+    """gpt-fast on A100: weights at 0.776 of the bandwidth, 35.2 us a layer, 7.8 + 4.16 log2(TP) us more with tensor parallelism."""
+    shape = shipped(model)
+    read = 2 * (transformer.active_params(transformer.shape(shape)).item()) / tp
+    layer_s = 35.2e-6 + (7.8e-6 + 4.16e-6 * np.log2(tp) if tp > 1 else 0.0)
+    seconds = roofline.operator_time_s(0.0, read, 1.0, 0.776 * 2.039e12) + shape.n_layers * layer_s
+    assert 1 / seconds == pytest.approx(tokens_per_s, rel=0.05)
+
+
 # --- agrees with a measurement
 
 

@@ -27,7 +27,8 @@ class Shape(NamedTuple):
 
 def stack(*rows):
     """Floats or arrays of one length on a new leading axis: (n, 1) for floats alone, else (n, rows)."""
-    out = np.empty((len(rows), max(getattr(row, "size", 1) for row in rows)))
+    sizes = {getattr(row, "size", 1) for row in rows}
+    out = np.empty((len(rows), 0 if 0 in sizes else max(sizes)))
     for i, row in enumerate(rows):
         out[i] = row
     return out

@@ -23,7 +23,7 @@ SHARED = dict(
 OWN = dict(  # classes and engines with a value of their own; the others share one
     kernel=("hopper", "blackwell", "ampere", "neuron"),
     layer=("trtllm", "vllm", "sglang", "vllm-served", "trtllm-early", "vllm-2023", "neuron", "tt-metal", "llama.cpp", "compiled"), step=("trtllm", "vllm", "vllm-served", "sglang"), sequence=("trtllm", "vllm", "vllm-served", "sglang", "rocm"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
-    first=("trtllm", "vllm", "sglang"), burst=("trtllm", "vllm", "sglang"), engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy"),
+    first=("trtllm", "vllm", "sglang"), burst=("trtllm", "vllm", "sglang"), engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy", "tt-metal"),
 )  # fmt: skip
 START = {("layer", name): s for name, s in (("vllm-2023", 1.5e-4), ("trtllm-early", 5e-5), ("neuron", 8e-5), ("tt-metal", 1e-4), ("llama.cpp", 5e-5))}
 
@@ -155,17 +155,29 @@ def _family(family, id):
 
 def accuracy(in_fit: pd.DataFrame, out: pd.DataFrame) -> pd.DataFrame:
     """The table of `data/accuracy.csv`: errors in per cent and the 80 % interval as factors on the prediction."""
-    tables = [in_fit.assign(left_out="none"), out, out.assign(left_out="any")]
-    every = pd.concat(tables).dropna(subset=["error"])
+    tables = [in_fit.assign(left_out="none"), out, out.assign(left_out="any", group=out["left_out"] + "/" + out["group"].astype(str))]
+    every = pd.concat(tables, ignore_index=True).dropna(subset=["error"])
     made = []
     for (kind, task), rows in every.groupby(["left_out", "task"], sort=False):
         size = rows["error"].map(np.expm1)
         low, high = np.exp(-rows["error"].quantile([0.9, 0.1]))
         made.append(dict(
             left_out=kind, task=task, rows=len(rows), median=100 * size.abs().median(), mean=100 * size.abs().mean(), bias=100 * size.median(),
-            p90=100 * size.abs().quantile(0.9), low=min(low, 1.0), high=max(high, 1.0),
+            p90=100 * size.abs().quantile(0.9), low=min(low, 1.0), high=max(high, 1.0), coverage=100 * _coverage(rows),
         ))  # fmt: skip
     return pd.DataFrame(made).round(4)
+
+
+def _coverage(rows) -> float:
+    """Share of left-out rows inside the 80 % interval that the other groups would have given them; NaN inside the fit."""
+    if "group" not in rows or rows["group"].isna().any():
+        return np.nan
+    inside = []
+    for _, mine in rows.groupby(["left_out", "group"] if rows["left_out"].nunique() > 1 else "group"):
+        others = rows.drop(mine.index)["error"]
+        if len(others):
+            inside.append(mine["error"].between(*others.quantile([0.1, 0.9])))
+    return float(pd.concat(inside).mean()) if inside else np.nan
 
 
 def efficiencies(problem, theta, out) -> pd.DataFrame:
@@ -201,7 +213,9 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
     rows = []
     for (item, field), (x, n) in fields.items():
         unit = "s" if field.endswith(("_s", "_s_16", "_s_8", "_s_4")) else "1"
-        low, high = (max(x / 1.3, 1.0 if field == "moe_spread" else 0.0), x * 1.3) if field != "calibrated" else ("", "")
+        share = unit == "1" and "spread" not in field and field not in ("burst_wait", "prefill_charge")
+        low, high = (max(x / 1.3, 1.0 if field == "moe_spread" else 0.0), max(x, min(x * 1.3, 1.0 if share else np.inf)))
+        low, high = ("", "") if field == "calibrated" else (low, high)
         rows.append(dict(
             item=item, parameter=field, value=f"{float(np.clip(x, 0, 1.9)) if unit == '1' and 'spread' not in field else x:.4g}", unit=unit,
             low=low and f"{min(low, 1.9):.4g}", high=high and f"{high:.4g}", source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(n),

@@ -46,7 +46,7 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     rows : DataFrame
-        Columns of `data/measured/inference.csv`; `hardware`, `model`, `metric` and `value` are needed, the rest optional.
+        Columns of `data/measured/inference.csv`; `hardware`, `model` and `metric` are needed, the rest optional.
 
     Raises
     ------
@@ -87,9 +87,9 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _complete(rows):
-    for name in ("hardware", "model", "metric", "value"):
+    for name in ("hardware", "model", "metric"):
         if name not in rows.columns:
-            raise ValueError(f"the file has no column '{name}'; needed: hardware, model, metric, value")
+            raise ValueError(f"the file has no column '{name}'; needed: hardware, model, metric")
     rows = rows.reset_index(drop=True)
     made = {}
     for name in NUMBERS:

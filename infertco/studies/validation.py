@@ -26,7 +26,9 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     tried = [part[~(part["tensor_parallel"] > part["n_devices"])] for part in tried]  # an unknown number drops nothing
     table = pd.concat([table[table["layout"] != "searched"], *tried], ignore_index=True)
     known = table["why_not"] == ""
-    table.loc[known, ["n_heads", "n_kv_heads"]] = _padded_heads(table[known])
+    table["n_heads"], table["n_kv_heads"] = np.nan, np.nan
+    if known.any():
+        table.loc[known, ["n_heads", "n_kv_heads"]] = _padded_heads(table[known])
     protocol, load = table["protocol"], table["load"]
     table["clients"] = load.where(protocol == "loop")
     table["batch"] = load.where(protocol.isin(["steady", "static", "step", "pools"]))
@@ -73,6 +75,8 @@ def _padded_heads(table):
 def predict(table: pd.DataFrame, base=None) -> pd.DataFrame:
     """Predicted value of each row of `scenarios`, in the metric's own unit; NaN with `why_not` where it cannot be."""
     known = table["why_not"] == ""
+    if not known.any():
+        return table.assign(predicted=np.nan).drop_duplicates("row").sort_values("row").set_index("row")
     asked = table.loc[known, [name for name in table.columns if name in values.FIELDS]]
     base = base or scenario(workload="batch")
     offline = known & (table["protocol"] == "offline")
@@ -135,6 +139,7 @@ def accuracy() -> pd.DataFrame:
 
 def errors(table: pd.DataFrame, by: str = "task") -> pd.DataFrame:
     """Count, median, mean, bias and 90th percentile of the error in per cent, by a column."""
+    table = table if "value" in table else table.assign(value=np.nan)  # answers withheld: nothing to compare
     scored = table[table["predicted"].notna() & (table["value"] > 0)]
     inside = scored["value"].between(scored["predicted_low"], scored["predicted_high"]) if "predicted_low" in scored else np.nan
     signed = scored["predicted"] / scored["value"] - 1
