@@ -148,12 +148,13 @@ def test_scaling_book_pop_quiz_and_prefill():
 
 @pytest.mark.parametrize("model, tp, tokens_per_s", [("llama-2-7b", 1, 104.9), ("llama-2-7b", 8, 328.4), ("llama-2-70b", 8, 62.5)])
 def test_fixed_time_law_of_single_streams(model, tp, tokens_per_s):
-    """gpt-fast on A100: weights at 0.776 of the bandwidth, 35.2 us a layer, 7.8 + 4.16 log2(TP) us more with tensor parallelism."""
+    """gpt-fast on A100: weights at 0.776 of the bandwidth (the head on every chip), 35.2 us a layer, 7.8 + 4.16 log2(TP) us more beyond one chip."""
     shape = shipped(model)
-    read = 2 * (transformer.active_params(transformer.shape(shape)).item()) / tp
+    head = shape.d_model * shape.vocab_size
+    read = 2 * ((transformer.active_params(transformer.shape(shape)).item() - head) / tp + head)
     layer_s = 35.2e-6 + (7.8e-6 + 4.16e-6 * np.log2(tp) if tp > 1 else 0.0)
     seconds = roofline.operator_time_s(0.0, read, 1.0, 0.776 * 2.039e12) + shape.n_layers * layer_s
-    assert 1 / seconds == pytest.approx(tokens_per_s, rel=0.05)
+    assert 1 / seconds == pytest.approx(tokens_per_s, rel=0.03)
 
 
 # --- agrees with a measurement
