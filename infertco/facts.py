@@ -157,7 +157,7 @@ def _rows(layer: Path, name: str, header, optional=()) -> Iterator[tuple[tuple[s
             if any(cells):
                 if len(cells) != len(found):
                     fail((file, reader.line_num), f"expected {len(found)} cells, got {len(cells)}")
-                yield (file, reader.line_num), dict(zip(found, map(str.strip, cells)))
+                yield (file, reader.line_num), dict(zip(found, map(str.strip, cells), strict=True))
 
 
 def _check_header(found, required, optional, where):

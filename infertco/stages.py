@@ -7,7 +7,7 @@ outputs need are run. Texts stay numbers until the end (`reasons.texts`).
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, layout, roofline, serving, transformer
+from .kernel import cost, layout, roofline, serving, step, transformer
 from .kernel.layout import chosen
 from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
@@ -36,9 +36,9 @@ def model(c: Columns, want: set) -> dict:
     holds = layout.most_sequences(c, usable, cut, lay, longest) >= lay.attention_data_parallel
     room = np.maximum(np.floor(layout.most_sequences(c, usable, cut, lay, mean)), 1.0)
 
-    form, peak, rates = serving.attainable(c, lay, activation_bits, c)
+    form, peak, rates = step.attainable(c, lay, activation_bits, c)
     attention_flop = transformer.prefill_attention_flop(c, c.input_tokens, c.input_tokens - new_tokens)
-    law = serving.law(c, shape, lay, rates, c, attention_flop)
+    law = step.law(c, shape, lay, rates, c, attention_flop)
     prompt = serving.prompt(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
     cached = transformer.cached_tokens(c, mean)
 
@@ -144,7 +144,7 @@ def _shares(c, law, new_tokens, sequences, cached, lay, served):
     """Shares of one mean step, the prompts read in it included, and the largest."""
     prompts = c.prefill_charge * (sequences - 1) / c.output_tokens
     prompt = serving.prompt_pass(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
-    parts = [d + prompts * p for d, p in zip(serving.decode_pass(law, sequences, cached), prompt, strict=True)]
+    parts = [d + prompts * p for d, p in zip(step.decode_pass(law, sequences, cached), prompt, strict=True)]
     total = np.where(served, sum(parts), np.nan)
     shares = [part / total for part in parts]
     bound = np.where(served, np.argmax(np.broadcast_arrays(*shares), axis=0), 4)
@@ -205,14 +205,14 @@ def _of(commitment, options):
 def _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prefill_s, step_s, peak):
     """Intensity and rate of the two phases on one chip, and what it holds."""
     read, answer = flop
-    step = answer / c.output_tokens * sequences / lay.ways
+    written = answer / c.output_tokens * sequences / lay.ways
     decode_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
     kv = transformer.kv_bytes(c, c.input_tokens, lay.kv_bits, lay.tensor_parallel)
     prefill_bytes = serving.touched_bytes(c, shape, lay, cut, new_tokens) + kv
     return dict(
         ridge_flop_per_byte=roofline.ridge_flop_per_byte(peak, c.hbm_bytes_per_s),
         prefill_flop_per_byte=read / lay.ways / prefill_bytes, prefill_flop_per_s_per_chip=read / (lay.ways * prefill_s),
-        decode_flop_per_byte=step / decode_bytes, decode_flop_per_s_per_chip=step / step_s,
+        decode_flop_per_byte=written / decode_bytes, decode_flop_per_s_per_chip=written / step_s,
         weight_bytes_per_chip=(cut[0] / lay.tensor_parallel + cut[1] / lay.ways) * lay.weight_bits / 8 / lay.pipeline_parallel,
         kv_bytes_per_token=transformer.kv_bytes_per_token_layer(c, lay.kv_bits) * (c.n_layers - c.n_linear_layers),
     )  # fmt: skip

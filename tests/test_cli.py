@@ -353,7 +353,7 @@ def test_only_the_four_needed_columns_are_needed(run, tmp_path):
         (b"", "is not a CSV file"),
         (b"\xff\xfe\x00", "is not a CSV file"),
         (b'hardware,model\n"h100', "is not a CSV file"),
-        (b"hardware,model,metric\nh100-sxm,llama-3.1-8b,tpot_ms\n", "mine.csv: the file has no column 'value'; needed: hardware, model, metric, value"),
+        (b"hardware,model\nh100-sxm,llama-3.1-8b\n", "mine.csv: the file has no column 'metric'; needed: hardware, model, metric"),
         (b"hardware,model,metric,value\nh100-sxm,llama-3.1-8b,tpot_ms,fast\n", "mine.csv: row 2: value must be a number, got 'fast'"),
         (b"hardware,model,metric,value,tp\nh100-sxm,llama-3.1-8b,tpot_ms,9,2\nh100-sxm,llama-3.1-8b,tpot_ms,9,two\n", "row 3: tp must be a number, got 'two'"),
         (b"hardware,model,metric,value\nh100-sxm,llama-3.1-8b,tpot_ms\n", "mine.csv: row 2 has 3 cells, expected 4"),

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from infertco.kernel import cost, layout, network, roofline, serving, transformer
+from infertco.kernel import cost, layout, network, roofline, serving, step, transformer
 from infertco.values import Model
 
 # a toy: 2 layers, width 8, 4 query heads and 2 KV heads of width 2, plain FFN of width 32, 10 words, tied
@@ -134,11 +134,11 @@ def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, input_token
     engine = SimpleNamespace(layer_time_s=0.0, allreduce_time_s=0.0, step_time_s=0.0, sequence_time_s=0.0)
     lay = layout.Layout(tp, dp, pp, 1.0, tp * dp, tp * dp * pp, weight_bits, 16.0)
     flop = transformer.prefill_attention_flop(model, input_tokens)
-    return serving.law(model, transformer.shape(model), lay, serving.Rates(**rates), engine, flop), lay
+    return step.law(model, transformer.shape(model), lay, step.Rates(**rates), engine, flop), lay
 
 
 def step_s(law, sequences, context, model=LLAMA_70B):
-    return float(np.squeeze(serving.decode_time_s(law, sequences, transformer.cached_tokens(model, context))))
+    return float(np.squeeze(step.decode_time_s(law, sequences, transformer.cached_tokens(model, context))))
 
 
 def test_lone_decode_step_reads_the_weights_and_the_cache():
@@ -178,7 +178,7 @@ def test_prompt_alone_is_compute_bound_at_two_flop_a_parameter():
 def test_parts_of_a_pass_add_up_to_its_time():
     law, _ = a_law(kernel_time_s=4e-6, group_bytes_per_s=1e11, tp=4.0)
     cached = transformer.cached_tokens(LLAMA_70B, 1000.0)
-    assert serving.decode_pass(law, 32.0, cached).total_s == pytest.approx(serving.decode_time_s(law, 32.0, cached))
+    assert step.decode_pass(law, 32.0, cached).total_s == pytest.approx(step.decode_time_s(law, 32.0, cached))
     prompt = serving.prompt(law, 1000.0, 8192.0, 1.0)
     assert serving.prompt_pass(law, 1000.0, 8192.0, 1.0).total_s == pytest.approx(serving.prompt_s(prompt, 1.0))
 
@@ -299,16 +299,16 @@ ALL = MODELS | PRICES | PEAKS | SPEEDS | LINKS | DEPLOYED | ENGINE | FINANCE | d
 def whole_replica(c, lay):
     """The coefficients and the latencies of one replica, flat."""
     shape = transformer.shape(c)
-    form, peak, rates = serving.attainable(c, lay, lay.weight_bits, c)
+    form, peak, rates = step.attainable(c, lay, lay.weight_bits, c)
     flop = transformer.prefill_attention_flop(c, 1000.0, 300.0)
-    law = serving.law(c, shape, lay, rates, c, flop)
+    law = step.law(c, shape, lay, rates, c, flop)
     prompt = serving.prompt(law, 700.0, 512.0, lay.attention_data_parallel)
     cached = transformer.cached_tokens(c, 1200.0)
     latencies = serving.latencies_s(law, 33.0, lay, cached, 200.0, prompt, 0.8)
     cut = transformer.cut_params(c, shape)
     found = serving.largest_batch(np.full_like(latencies[1], 300.0), lambda b: serving.latencies_s(law, b, lay, cached, 200.0, prompt, 0.8)[1] / 0.05)
     return [
-        form, peak, *rates, *latencies, *prompt, found, *serving.decode_pass(law, 7.0, cached), *serving.prompt_pass(law, 700.0, 512.0, lay[1]),
+        form, peak, *rates, *latencies, *prompt, found, *step.decode_pass(law, 7.0, cached), *serving.prompt_pass(law, 700.0, 512.0, lay[1]),
         serving.decode_bytes(c, shape, lay, cut, 9.0, 1200.0), *serving.model_flop(c, shape, 700.0, flop, cached, 200.0),
         serving.cached_attention_s(law, 700.0, 300.0), layout.most_sequences(c, layout.usable_bytes(c, c), cut, lay, 900.0), layout.divides_experts(c, lay),
     ]  # fmt: skip

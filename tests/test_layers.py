@@ -30,7 +30,8 @@ ALLOWED = {
     "scenario": FACTS | {"kernel", "columns", "reasons", "stages"},
     "studies": MODEL | {"studies"},
     "views": MODEL | {"studies", "views", "infertco"},
-    "cli": MODEL | {"studies", "views", "infertco"},
+    "printing": {"units", "values", "studies"},
+    "cli": MODEL | {"studies", "views", "infertco", "printing"},
     "infertco": MODEL | {"studies"},  # __init__.py, the public names
 }
 ROOMS = set(ALLOWED) - {"infertco"}

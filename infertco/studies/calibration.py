@@ -18,16 +18,19 @@ SCALE = 0.15  # residual beyond which a row counts less and less
 CLASS = dict(memory=0.8, compute=0.6, kernel=3e-6)  # start values
 ENGINE = dict(layer=2e-5, step=3e-4, sequence=3e-6, allreduce=8e-6, first=4e-2, burst=0.2, engine_compute=1.0)
 SHARED = dict(
-    memory_8=0.95, memory_4=0.95, compute_8=0.9, compute_4=0.6, attention_memory=1.0, attention_compute=0.8, expert_compute=0.8, expert_memory=1.0, link=0.5, charge=0.8, overflow=0.43,
+    memory_8=0.95, memory_4=0.95, compute_8=0.9, compute_4=0.6, attention_memory=1.0, attention_compute=0.8, expert_compute=0.8, expert_memory=1.0,
+    link=0.5, charge=0.8, overflow=0.43,
 )  # fmt: skip
+SERVING = ("trtllm", "vllm", "sglang")
 OWN = dict(  # classes and engines with a value of their own; the others share one
     kernel=("hopper", "blackwell", "ampere", "neuron"),
-    layer=("trtllm", "vllm", "sglang", "vllm-served", "trtllm-early", "vllm-2023", "neuron", "tt-metal", "llama.cpp", "compiled"), step=("trtllm", "vllm", "vllm-served", "sglang"), sequence=("trtllm", "vllm", "vllm-served", "sglang", "rocm"), allreduce=("trtllm", "vllm", "sglang", "compiled"),
-    first=("trtllm", "vllm", "sglang"), burst=("trtllm", "vllm", "sglang"), engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy", "tt-metal"),
+    layer=(*SERVING, "vllm-served", "trtllm-early", "vllm-2023", "neuron", "tt-metal", "llama.cpp", "compiled"),
+    step=(*SERVING, "vllm-served"), sequence=(*SERVING, "vllm-served", "rocm"), allreduce=(*SERVING, "compiled"), first=SERVING, burst=SERVING,
+    engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy", "tt-metal"),
 )  # fmt: skip
-START = {("layer", name): s for name, s in (("vllm-2023", 1.5e-4), ("trtllm-early", 5e-5), ("neuron", 8e-5), ("tt-metal", 1e-4), ("llama.cpp", 5e-5))}
-
-
+START = {
+    ("layer", "vllm-2023"): 1.5e-4, ("layer", "trtllm-early"): 5e-5, ("layer", "neuron"): 8e-5, ("layer", "tt-metal"): 1e-4, ("layer", "llama.cpp"): 5e-5,
+}  # fmt: skip
 MOST = dict(  # no class beats its own peak; large matrix products were measured at 0.6 to 0.87 of it
     memory=0.95, compute=0.85, compute_8=1.0, compute_4=0.9, memory_8=1.0, memory_4=1.05, expert_memory=1.05, attention_memory=1.05, expert_compute=1.05,
 )  # fmt: skip
@@ -217,8 +220,8 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
         low, high = (max(x / 1.3, 1.0 if field == "moe_spread" else 0.0), max(x, min(x * 1.3, 1.0 if share else np.inf)))
         low, high = ("", "") if field == "calibrated" else (low, high)
         rows.append(dict(
-            item=item, parameter=field, value=f"{float(np.clip(x, 0, 1.9)) if unit == '1' and 'spread' not in field else x:.4g}", unit=unit,
-            low=low and f"{min(low, 1.9):.4g}", high=high and f"{high:.4g}", source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(n),
+            item=item, parameter=field, value=f"{x:.4g}", unit=unit, low=low and f"{low:.4g}", high=high and f"{high:.4g}",
+            source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(n),
         ))  # fmt: skip
     return pd.concat([kept, pd.DataFrame(rows)], ignore_index=True)
 

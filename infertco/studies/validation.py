@@ -103,7 +103,8 @@ def _metric(table, asked, found):
     rate = np.where(together, batch * output / e2e_s, np.where(table["protocol"] == "steady", batch / found["tpot_s"], found["output_tokens_per_s"])) * replicas
     step = table["protocol"].isin(["static", "step", "pools"])
     tpot_s = np.where(step, found["decode_step_s"], found["tpot_s"])
-    first_s = np.where(table["protocol"].isin(["static", "step"]), found["prefill_batch_s"], np.where(table["protocol"] == "single", found["prefill_s"], found["ttft_s"]))
+    read = np.where(table["protocol"] == "single", found["prefill_s"], found["ttft_s"])
+    first_s = np.where(table["protocol"].isin(["static", "step"]), found["prefill_batch_s"], read)
     options = dict(
         output_tokens_per_s_total=rate, total_tokens_per_s=rate * (1 + asked["input_tokens"] / output), samples_per_s=rate / output,
         input_tokens_per_s_total=asked["input_tokens"] / found["prefill_s"] * replicas, tpot_ms=tpot_s * 1e3, ttft_ms=first_s * 1e3,
