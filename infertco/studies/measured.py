@@ -120,6 +120,8 @@ def _protocol(row) -> str:
         return "single"
     if source.startswith("ml-energy"):
         return "steady"
+    if source.startswith("tenstorrent") and row.metric == "ttft_ms":
+        return "single"  # one user's prompt, whatever the batch
     if source.startswith(("splitwise", "tenstorrent")):
         return "step"
     if scenario == "server":
