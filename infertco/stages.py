@@ -90,8 +90,9 @@ def model(c: Columns, want: set) -> dict:
     sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
     if want & SHARES:
         out |= _shares(c, law, new_tokens, sequences, cached, lay, served)
-    if want & MONEY:
+    if want & (MONEY | ROOFLINE):
         flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
+    if want & MONEY:
         step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
         bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
         out |= dict(mfu=requests_per_s * sum(flop) / (lay.chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
@@ -104,7 +105,6 @@ def model(c: Columns, want: set) -> dict:
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
-        flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
         out |= _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prompt.alone_s, step_s, peak)
     return out | dict(faults=faults) | _intervals(c, out, want)
 

@@ -182,8 +182,7 @@ def decode_time_s(law: Law, sequences, cached_tokens):
 
 def decode_pass(law: Law, sequences, cached_tokens) -> Pass:
     """`decode_time_s` by what takes it."""
-    parts = [operators_pass(law, sequences, law.spread)]
-    compute_s, memory_s = split(law, *parts[0])
+    compute_s, memory_s = split(law, *operators_pass(law, sequences, law.spread))
     a = sequences * law.attention_compute_s * cached_tokens
     b = sequences * (law.attention_memory_s * cached_tokens + law.state_s)
     total = norm(a, b)

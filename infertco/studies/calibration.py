@@ -104,7 +104,7 @@ class Problem:
             return np.log(found["predicted"].to_numpy() / found["value"].to_numpy())
 
 
-def fit(table, left_out=None, start=None, steps=12, verbose=0):
+def fit(table, left_out=None, steps=12, verbose=0):
     """Parameters fitted on the rows of `table` that are not `left_out`: (Problem, theta)."""
     from scipy.optimize import least_squares
 
@@ -112,7 +112,7 @@ def fit(table, left_out=None, start=None, steps=12, verbose=0):
     rows = problem.table.drop_duplicates("row").sort_values("row")
     use = np.ones(len(rows), bool) if left_out is None else ~left_out(rows).to_numpy()
     weight = problem.weight[rows.index].to_numpy()
-    theta = problem.start if start is None else start
+    theta = problem.start
     valid = np.isfinite(problem.log_errors(theta)) & use
 
     def residuals(theta):

@@ -39,9 +39,9 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     table["memory_reserve"], table["workspace_bytes"] = np.where(roomy, 0.0, np.nan), np.where(roomy, 0.0, np.nan)
     early = protocol.isin(["offline", "server"]) & table["engine"].str.startswith("trtllm")
     table["memory_reserve"] = table["memory_reserve"].mask(early, 0.05)  # TensorRT-LLM takes 0.95 of what is free
-    table["peak_flop_per_s_bf16"] = _half_peak(table).where(table["engine"].isin(["llama.cpp", "mlx", "compiled"]))
-    domains = dict(zip(catalog.table("chip").ids, catalog.table("chip").columns["scale_up_domain"], strict=True))
-    undomained = (table["tensor_parallel"] > 1) & table["chip"].map(domains).isna()
+    # The fp16 peak counts for engines that accumulate in 16 bit: twice the bf16 one on GeForce cards.
+    table["peak_flop_per_s_bf16"] = _of_chip(table, "peak_flop_per_s_fp16").where(table["engine"].isin(["llama.cpp", "mlx", "compiled"]))
+    undomained = (table["tensor_parallel"] > 1) & _of_chip(table, "scale_up_domain").isna()
     table["scale_up_domain"] = table["tensor_parallel"].where(undomained)
     server = protocol == "server"
     for name, limit in SERVER_LIMITS.items():
@@ -55,11 +55,10 @@ def _decode_workers(rows, table):
     return workers.to_numpy()[table["row"]]
 
 
-def _half_peak(table):
-    """The fp16 peak, which counts for engines that accumulate in 16 bit: twice the bf16 one on GeForce cards."""
+def _of_chip(table, column):
+    """Values of a column of the chips' facts, one per row of the table."""
     facts = catalog.table("chip")
-    fp16 = dict(zip(facts.ids, facts.columns["peak_flop_per_s_fp16"], strict=True))
-    return table["chip"].map(fp16)
+    return table["chip"].map(dict(zip(facts.ids, facts.columns[column], strict=True)))
 
 
 def _padded_heads(table):
@@ -121,15 +120,15 @@ def validate(rows: pd.DataFrame) -> pd.DataFrame:
     """
     found = predict(scenarios(rows))
     table = rows.reset_index(drop=True).copy()
-    assert len(found) == len(table) and (found.index == table.index).all()
+    if not found.index.equals(table.index):
+        raise ValueError("the predictions are not of the rows measured, in their order")
     spread = accuracy().query("left_out == 'any'").set_index("task")
     table["predicted"] = found["predicted"]
     for end, column in (("predicted_low", "low"), ("predicted_high", "high")):
         table[end] = found["predicted"] * found["task"].map(spread[column]).fillna(0.5 if column == "low" else 2.0)
     table["scored"] = table["predicted"].notna()
     table["why_not"], table["assumed"], table["task"] = found["why_not"], found["assumed"], found["task"]
-    vendors = dict(zip(catalog.table("chip").ids, catalog.table("chip").columns["vendor"], strict=True))
-    table["maker"], table["serving_engine"] = found["chip"].map(vendors).fillna(""), found["engine"]
+    table["maker"], table["serving_engine"] = _of_chip(found, "vendor").fillna(""), found["engine"]
     return table
 
 
