@@ -7,9 +7,15 @@ caller may give, shared by `Scenario.vary`, frames and parameters.
 import numpy as np
 
 from . import catalog, values
-from .values import CHOICES, ENGINE_FACTS, FIELDS, IDS, OUTPUTS, OWNER, SLOS, WHOLE
+from .values import CHOICES, ENGINE_FACTS, FIELDS, IDS, LOADS, OUTPUTS, OWNER, SLOS, WHOLE
 
 CHUNK = 16384  # rows worked on at once: the arrays of a step then stay in the cache
+NUMBERED = 1 << 20  # up to here a table of all numbers is cheaper than a hash of those in use
+SAMPLE = 2048  # rows looked at to see whether a field takes few values
+LOADED = {  # facts of chip, model and deployment that no coefficient of a step depends on
+    *LOADS, "demand_requests_per_s", "max_batch", "chunk_tokens", "draft_tokens", "draft_acceptance", "draft_cost_share",
+    *(name for name, field in FIELDS.items() if "USD" in field.metadata["unit"] or field.metadata["unit"] == "W"),
+}  # fmt: skip
 
 
 def check_name(name: str) -> None:
@@ -90,10 +96,23 @@ class Columns:
         for key in values.VALUES.keys() - codes.keys():  # one float for all rows: at hand without a look-up
             self.__dict__ |= {f: x for f, x in vars(getattr(base, key)).items() if type(x) is float and f not in named and f not in ENGINE_FACTS}
 
-    def rows(self, part: slice) -> "Columns":
+    def rows(self, part) -> "Columns":
+        """Some of the rows: a slice, or their numbers."""
         codes = {key: numbers[part] for key, numbers in self.codes.items()}
-        n = len(range(*part.indices(self.n)))
+        n = len(range(*part.indices(self.n))) if isinstance(part, slice) else len(part)
         return Columns(self.base, n, codes, {name: x[part] for name, x in self._named.items()}, part, self.tables)
+
+    def distinct(self):
+        """Rows that differ in what is deployed, and for each row the number of its like; (None, None) where most differ."""
+        named = {name: x for name, x in self._named.items() if OWNER[name] in ("chip", "model", "deployment") and name not in LOADED}
+        if np.any(np.isnan(self.tensor_parallel)):  # then the lengths of the requests decide on the layout
+            named |= {name: x for name in ("input_tokens", "output_tokens") if np.ndim(x := getattr(self, name))}
+        arrays = [getattr(self.base, key).__dict__ for key in ("chip", "model", "deployment") if key not in self.codes]
+        named |= {name: x for part in arrays for name, x in part.items() if np.ndim(x) and name not in LOADED}
+        if self.n < 8 or any(np.unique(x[:SAMPLE]).size > min(SAMPLE, self.n) / 8 for x in named.values()):
+            return None, None
+        first, at = distinct(self.n, [*(self.codes[key] for key in ("chip", "model") if key in self.codes), *named.values()])
+        return (None, None) if len(first) > min(self.n / 4, CHUNK) else (first, at)
 
     def code(self, key):
         """Row number of the table of `key` for each row, or one for all."""
@@ -155,6 +174,38 @@ class Columns:
         value = getattr(self, name)
         gap = value != value
         return gap if gap is True or gap is not False and gap.any() else False
+
+
+def distinct(n, keys):
+    """The first row of each combination of the keys, and every row's number among them."""
+    import pandas as pd
+
+    at, count = np.zeros(n, dtype=np.int64), 1
+    for key in keys:
+        key = key.astype(np.int64) if key.dtype.kind == "b" else key
+        if key.dtype.kind == "i" and n and 0 <= key.min() and key.max() < NUMBERED:
+            number, size = _renumbered(key, key.max() + 1)
+        else:
+            number, values = pd.factorize(key, use_na_sentinel=False)
+            size = len(values)
+        at, count = _renumbered(at * size + number, count * size) if count * size > NUMBERED else (at * size + number, count * size)
+    at, count = _renumbered(at, count)
+    first = np.empty(count, dtype=np.int64)
+    first[at[::-1]] = np.arange(n)[::-1]
+    return first, at
+
+
+def _renumbered(number, size):
+    """Whole numbers below `size` without the gaps between those in use, and how many these are."""
+    import pandas as pd
+
+    if size > NUMBERED:
+        number, values = pd.factorize(number)
+        return number, len(values)
+    used = np.zeros(size, dtype=bool)
+    used[number] = True
+    renumbered = np.cumsum(used) - 1
+    return renumbered[number], int(used.sum())
 
 
 def _tables(as_of, codes):
@@ -233,6 +284,6 @@ def _numbered(column, number, blank):
     column = column.astype("category")
     codes, texts = column.cat.codes.to_numpy(), column.cat.categories
     numbers = np.full(len(texts) + 1, blank)
-    for i in np.unique(codes[codes >= 0]):
+    for i in np.flatnonzero(np.bincount(codes + 1)[1:]):
         numbers[i] = number(str(texts[i])) if str(texts[i]) else blank
     return numbers[codes]

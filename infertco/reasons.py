@@ -7,7 +7,9 @@ each distinct combination of ids and cause, and carries no row's own number.
 import numpy as np
 
 from . import catalog, values
+from .columns import distinct
 from .kernel import roofline
+from .kernel.rows import some
 
 FACTS = dict(  # what each group of outputs rests on; facts without a bit are only named where they are weak
     model=("n_layers", "d_model", "n_heads", "n_kv_heads", "d_head", "d_ff", "vocab_size"),
@@ -72,7 +74,7 @@ def lacking(c, group):
 
 def cause(name, where):
     """Bit of a cause where it holds."""
-    return np.where(where, BIT[name], NONE) if np.any(where) else NONE
+    return np.where(where, BIT[name], NONE) if some(where) else NONE
 
 
 def unfit(faults):
@@ -152,13 +154,7 @@ def _composed(n, rows, keys, told):
     """Categorical of n texts: `told(i)` for entry i of `rows`, once a distinct combination of `keys`; '' elsewhere."""
     import pandas as pd
 
-    key = np.zeros(len(rows), dtype=np.int64)
-    for part in keys:
-        number, distinct = pd.factorize(np.asarray(part))
-        key = key * (len(distinct) + 1) + number
-    number, distinct = pd.factorize(key)
-    first = np.zeros(len(distinct), dtype=int)
-    first[number[::-1]] = np.arange(len(rows))[::-1]
+    first, number = distinct(len(rows), keys)
     found = [told(i) for i in first]
     texts = list(dict.fromkeys(["", *found]))
     codes = np.zeros(n, dtype=int)

@@ -11,7 +11,7 @@ import numpy as np
 from . import catalog, values
 from .columns import CHUNK, Columns, check_choice, check_name, check_numbers, choice_names, from_frame
 from .reasons import assumptions, texts
-from .stages import model
+from .stages import deploy, model
 from .values import CHOICES, CHOSEN, FIELDS, HEADLINE, IDS, LOADS, OUTPUTS, OWNER, SLOS
 
 DEFAULT = dict(chip="h100-sxm", model="llama-3.1-70b", workload="chat", site="us-average")
@@ -143,14 +143,22 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         base, index = columns.base, what.index
     found, wanted = {}, {*names, *CHOSEN, "faults"}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
+        first, at = columns.distinct()
+        shared = None if first is None else deploy(columns.rows(first))
         for start in range(0, max(columns.n, 1), CHUNK):
-            part = columns.rows(slice(start, start + CHUNK))
-            for name, column in model(part, wanted).items():
-                if name not in wanted:
+            rows = slice(start, start + CHUNK)
+            part = columns.rows(rows)
+            deployed = deploy(part) if shared is None else shared.take(at[rows], wanted)
+            for name, column in model(part, deployed, wanted).items():
+                if name not in wanted or np.ndim(column) == 0 and start and np.ndim(found[name]) == 0 and found[name] == column:
                     continue
-                if name not in found:
-                    found[name] = np.empty(columns.n, np.asarray(column).dtype)
-                found[name][start : start + part.n] = column
+                if np.ndim(column) == 0 and start == 0:  # one value for all rows takes no room
+                    found[name] = column
+                    continue
+                if np.ndim(found.get(name, 0)) == 0:
+                    found[name] = np.full(columns.n, found[name]) if start else np.empty(columns.n, column.dtype)
+                found[name][rows] = column
+    found = {name: np.broadcast_to(column, columns.n) for name, column in found.items()}
     later = np.full(columns.n, np.nan)  # outputs that a later capability fills
     results = found | texts(columns, found, names)
     table = _inputs(columns, found)

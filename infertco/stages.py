@@ -1,66 +1,113 @@
 """The whole model on one screen: facts in, outputs out, one assignment a stage.
 
-`model` works on the columns of some rows. Facts are gathered when a stage reads them; only the stages that the wanted
-outputs need are run. Texts stay numbers until the end (`reasons.texts`).
+`deploy` turns the facts of chip, model and layout into coefficients, once for all rows that share them; `model` takes
+them to the load, the latencies and the money of each row. Facts are gathered when a stage reads them; only the stages
+that the wanted outputs need are run. Texts stay numbers until the end (`reasons.texts`).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
 from .columns import Columns
 from .kernel import cost, layout, roofline, serving, step, transformer
-from .kernel.layout import chosen
+from .kernel.rows import chosen, some
 from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
 
 SHARES = {"bound", "share_compute", "share_memory", "share_network", "share_overhead"}
 MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or "_j_per" in n or "_g_per" in n or "w_per" in n}
-DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
-DETAIL -= {"energy_j_per_request", "mean_w_per_chip"}
+PLAIN = {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request", "mean_w_per_chip"}
+DETAIL = MONEY - PLAIN - {"energy_j_per_request"}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
 SEEN_BATCH, SEEN_TOKENS = 2048, 20_000  # largest of the calibration rows
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
 
 
-def model(c: Columns, want: set) -> dict:
-    """Outputs of the wanted stages for some rows, by name; and `faults`, the bits of what went wrong."""
+class Engine(NamedTuple):
+    """What the engine does to requests, beside its part in the law of a step."""
+
+    prefill_charge: np.ndarray
+    first_token_time_s: np.ndarray
+    burst_wait: np.ndarray
+    overflow_wait: np.ndarray
+
+
+class Deployed(NamedTuple):
+    """A model on its chips, whatever is asked of it: coefficients that many requests, batches and prices share; (deployments)."""
+
+    activation_bits: np.ndarray
+    lay: layout.Layout
+    held: layout.Memory
+    law: step.Law
+    engine: Engine
+    compute_format: np.ndarray
+    peak_flop_per_s: np.ndarray
+    active_params: np.ndarray
+    head_params: np.ndarray
+    pair_flop: np.ndarray
+    cached_flop: np.ndarray
+    faults: np.ndarray
+
+    def take(self, at, want) -> "Deployed":
+        """One entry for each number in `at`, as far as the wanted outputs need it."""
+
+        def taken(x):
+            if isinstance(x, np.ndarray):
+                return x.take(at, mode="clip") if x.size > 1 else x
+            if isinstance(x, tuple):
+                return type(x)(*map(taken, x)) if hasattr(x, "_fields") else tuple(map(taken, x))
+            return x
+
+        return taken(self if want & SHARES else self._replace(law=self.law._replace(compute_s=())))
+
+
+def deploy(c: Columns) -> Deployed:
+    """What the facts of chip, model and deployment come to; lengths of requests enter where the layout is open."""
     weight_bits = chosen(c.weight_bits, c.published_weight_bits)
     kv_bits = chosen(c.kv_bits, 16.0)
     activation_bits = chosen(c.activation_bits, np.where(weight_bits == 8, 8.0, 16.0))
-    new_tokens = np.maximum(c.input_tokens * (1 - c.prefix_hit_rate), 1.0)
-    longest, mean = c.input_tokens + c.output_tokens, c.input_tokens + c.output_tokens / 2
-
     shape = transformer.shape(c)
     cut = transformer.cut_params(c, shape)
-    usable = layout.usable_bytes(c, c)
-    lay = layout.layout(c, c, c, cut, longest, weight_bits, kv_bits)
-    holds = layout.most_sequences(c, usable, cut, lay, longest) >= lay.attention_data_parallel
-    room = np.maximum(np.floor(layout.most_sequences(c, usable, cut, lay, mean)), 1.0)
-
+    lay = layout.layout(c, c, c, cut, c.input_tokens + c.output_tokens, weight_bits, kv_bits)
     form, peak, rates = step.attainable(c, lay, activation_bits, c)
-    attention_flop = transformer.prefill_attention_flop(c, c.input_tokens, c.input_tokens - new_tokens)
-    law = step.law(c, shape, lay, rates, c, attention_flop)
-    prompt = serving.prompt(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
-    cached = transformer.cached_tokens(c, mean)
+    faults = lacking(c, "model") | lacking(c, "memory") | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay)
+    faults = faults | cause("heads", ~layout.divides_heads(c, lay.tensor_parallel)) | cause("experts", ~layout.divides_experts(c, lay))
+    return Deployed(
+        activation_bits, lay, layout.memory(c, c, c, shape, cut, lay), step.law(c, shape, lay, rates, c),
+        Engine(c.prefill_charge, c.first_token_time_s, c.burst_wait, c.overflow_wait), form, peak, transformer.active_params(c, shape), shape.head.params,
+        transformer.pair_flop(c), transformer.decode_attention_flop(c), faults,
+    )  # fmt: skip
+
+
+def model(c: Columns, d: Deployed, want: set) -> dict:
+    """Outputs of the wanted stages for some rows, by name; and `faults`, the bits of what went wrong."""
+    lay, law, held, engine = d.lay, d.law, d.held, d.engine
+    new_tokens = np.maximum(c.input_tokens * (1 - c.prefix_hit_rate), 1.0)
+    longest = c.input_tokens + c.output_tokens
+    pairs = transformer.prefill_pairs(c, c.input_tokens, c.input_tokens - new_tokens)
+    prompt = serving.prompt(law, new_tokens, pairs, c.chunk_tokens)
+    cached = transformer.cached_tokens(c, c.input_tokens + c.output_tokens / 2)
+    holds = layout.most_sequences(lay, held, transformer.cached_tokens(c, longest)) >= lay.attention_data_parallel
+    room = np.maximum(np.floor(layout.most_sequences(lay, held, cached)), 1.0)
 
     def latencies(batch):
-        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch, lay, cached, c.output_tokens, prompt, c.prefill_charge)
-        return ttft_s + c.first_token_time_s, tpot_s, step_s
+        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch, lay, cached, c.output_tokens, prompt, engine.prefill_charge)
+        return ttft_s + engine.first_token_time_s, tpot_s, step_s
 
     most, batch, clients = np.minimum(room, c.max_batch), c.batch, c.clients
-    if np.any(np.isnan(batch)):
+    if some(np.isnan(batch)):
         found = serving.largest_batch(most, lambda tried: serving.lateness(*latencies(tried)[:2], c.ttft_slo_s, c.tpot_slo_s))
         batch = chosen(batch, found)
     ttft_s, tpot_s, step_s = latencies(batch)
     in_flight = batch
     capacity_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
-    if np.any(looped := ~np.isnan(clients)):
-        loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, c)
-        ttft_s, tpot_s = np.where(looped, loop[0] + c.first_token_time_s, ttft_s), np.where(looped, loop[1], tpot_s)
+    if some(looped := ~np.isnan(clients)):
+        loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, engine)
+        ttft_s, tpot_s = np.where(looped, loop[0] + engine.first_token_time_s, ttft_s), np.where(looped, loop[1], tpot_s)
         step_s, batch, in_flight = np.where(looped, loop[2], step_s), np.where(looped, loop[3], batch), np.where(looped, clients, batch)
 
-    faults = lacking(c, "model") | lacking(c, "workload") | lacking(c, "memory") | _later(c)
-    faults = faults | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay)
-    faults = faults | cause("heads", ~layout.divides_heads(c, lay.tensor_parallel)) | cause("experts", ~layout.divides_experts(c, lay))
+    faults = d.faults | lacking(c, "workload") | _later(c)
     laid_out = faults == 0
     faults = faults | cause("fit", laid_out & ~holds) | cause("batch", laid_out & holds & (batch > room))
     served = faults == 0
@@ -74,14 +121,16 @@ def model(c: Columns, want: set) -> dict:
     faults = faults | cause("quantile", served & ~np.isnan(c.slo_quantile)) | cause("context", served & (longest > c.max_context_tokens))
     batch = np.where(laid_out | ~np.isnan(c.batch), batch, np.nan)
     out = dict(
-        weight_bits=weight_bits, kv_bits=kv_bits, activation_bits=activation_bits, tensor_parallel=lay.tensor_parallel,
+        weight_bits=lay.weight_bits, kv_bits=lay.kv_bits, activation_bits=d.activation_bits, tensor_parallel=lay.tensor_parallel,
         pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,
-        chips_per_replica=lay.chips, compute_format=form, fits_memory=served | laid_out & ~unfit(faults),
-        meets_slo=served & ~missed(faults), extrapolated=served & _beyond(c, activation_bits, batch, longest),
+        chips_per_replica=lay.chips, compute_format=d.compute_format, fits_memory=served | laid_out & ~unfit(faults),
+        meets_slo=served & ~missed(faults),
         ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
         output_tokens_per_s=tokens_per_s, output_tokens_per_s_per_chip=per_chip, output_tokens_per_s_per_user=1 / tpot_s,
-        most_sequences=room, prefill_s=prompt.alone_s, decode_step_s=step_s,
+        most_sequences=room, prefill_s=prompt.alone_s, decode_step_s=step_s, peak_flop_per_s=d.peak_flop_per_s,
     )  # fmt: skip
+    if "extrapolated" in want:
+        out["extrapolated"] = served & _beyond(c, d.activation_bits, batch, longest)
     if "prefill_batch_s" in want:
         out["prefill_batch_s"] = batch * serving.prompt_s(prompt, batch)
     if "batch_limit" in want:
@@ -89,25 +138,24 @@ def model(c: Columns, want: set) -> dict:
         out["batch_limit"] = _batch_limit(c, batch, room, late, served)
     sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
     if want & SHARES:
-        out |= _shares(c, law, new_tokens, sequences, cached, lay, served)
+        out |= _shares(c, law, new_tokens, pairs, sequences, cached, engine.prefill_charge, served)
     if want & (MONEY | ROOFLINE):
-        flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
+        read, written = serving.model_flop(d, new_tokens, pairs, cached)
+        step_bytes = serving.decode_bytes(held, law, sequences, cached)
     if want & MONEY:
-        step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
-        bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
-        out |= dict(mfu=requests_per_s * sum(flop) / (lay.chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
+        out["mfu"] = requests_per_s * (read + c.output_tokens * written) / (lay.chips * d.peak_flop_per_s)
+        out["mbu"] = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel * c.hbm_bytes_per_s)
         phase = hits = None
         if want & DETAIL:
             arrivals = (sequences - 1) / c.output_tokens
-            phase = c.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
-            hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
+            phase = engine.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
+            hits = engine.prefill_charge * serving.cached_attention_s(law, pairs, new_tokens, c.input_tokens - new_tokens)
         money, unpriced = _money(c, lay.chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
-        out |= _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prompt.alone_s, step_s, peak)
+        out |= _roofline(c, d, sequences, new_tokens, read, written, step_bytes, prompt.alone_s, step_s)
     return out | dict(faults=faults) | _intervals(c, out, want)
-
 
 
 def _later(c):
@@ -140,10 +188,10 @@ def _batch_limit(c, batch, room, late, served):
     return np.select(np.broadcast_arrays(*stops), [5, 3, 1, 2, 0], 4)
 
 
-def _shares(c, law, new_tokens, sequences, cached, lay, served):
+def _shares(c, law, new_tokens, pairs, sequences, cached, charge, served):
     """Shares of one mean step, the prompts read in it included, and the largest."""
-    prompts = c.prefill_charge * (sequences - 1) / c.output_tokens
-    prompt = serving.prompt_pass(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
+    prompts = charge * (sequences - 1) / c.output_tokens
+    prompt = serving.prompt_pass(law, new_tokens, pairs, c.chunk_tokens)
     parts = [d + prompts * p for d, p in zip(step.decode_pass(law, sequences, cached), prompt, strict=True)]
     total = np.where(served, sum(parts), np.nan)
     shares = [part / total for part in parts]
@@ -182,13 +230,14 @@ def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want
             carbon_g_per_request=energy_j / 3.6e6 * c.grid_g_per_kwh,
             embodied_g_per_request=c.embodied_carbon_g * chips / (served * c.chip_life_years * cost.HOURS * 3600),
         )  # fmt: skip
-    lacks = np.where(cloud, _rent_lacks(c), np.where(owned, lacking(c, "owned"), lacking(c, "colo")) | lacking(c, "bought"))
+    lacks = np.where(owned, lacking(c, "owned"), lacking(c, "colo")) | lacking(c, "bought")
+    lacks = np.where(cloud, _rent_lacks(c), lacks) if some(cloud) else lacks
     return out, lacks | lacking(c, "power") | lacking(c, "carbon")
 
 
 def _utilization(c, requests_per_s, capacity_per_s):
     """As typed or assumed; under clients without a typed one, the rate over the capacity."""
-    if np.all(np.isnan(c.clients)):
+    if not some(~np.isnan(c.clients)):
         return c.utilization
     derived = ~np.isnan(c.clients) & ~np.asarray(c.named().get("utilization", False))
     return np.where(derived, np.minimum(requests_per_s / capacity_per_s, 1.0), c.utilization)
@@ -202,19 +251,17 @@ def _of(commitment, options):
     return options[commitment] if np.ndim(commitment) == 0 else np.choose(commitment, options)
 
 
-def _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prefill_s, step_s, peak):
+def _roofline(c, d, sequences, new_tokens, read, written, step_bytes, prefill_s, step_s):
     """Intensity and rate of the two phases on one chip, and what it holds."""
-    read, answer = flop
-    written = answer / c.output_tokens * sequences / lay.ways
-    decode_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
-    kv = transformer.kv_bytes(c, c.input_tokens, lay.kv_bits, lay.tensor_parallel)
-    prefill_bytes = serving.touched_bytes(c, shape, lay, cut, new_tokens) + kv
+    written = written * sequences / d.lay.ways
+    kv = transformer.cached_tokens(c, c.input_tokens) * d.held.token_bytes + d.held.state_bytes
+    prefill_bytes = serving.touched_bytes(d.held, d.law, new_tokens) + kv
     return dict(
-        ridge_flop_per_byte=roofline.ridge_flop_per_byte(peak, c.hbm_bytes_per_s),
-        prefill_flop_per_byte=read / lay.ways / prefill_bytes, prefill_flop_per_s_per_chip=read / (lay.ways * prefill_s),
-        decode_flop_per_byte=written / decode_bytes, decode_flop_per_s_per_chip=written / step_s,
-        weight_bytes_per_chip=(cut[0] / lay.tensor_parallel + cut[1] / lay.ways) * lay.weight_bits / 8 / lay.pipeline_parallel,
-        kv_bytes_per_token=transformer.kv_bytes_per_token_layer(c, lay.kv_bits) * (c.n_layers - c.n_linear_layers),
+        ridge_flop_per_byte=roofline.ridge_flop_per_byte(d.peak_flop_per_s, c.hbm_bytes_per_s),
+        prefill_flop_per_byte=read / d.lay.ways / prefill_bytes, prefill_flop_per_s_per_chip=read / (d.lay.ways * prefill_s),
+        decode_flop_per_byte=written / step_bytes, decode_flop_per_s_per_chip=written / step_s,
+        weight_bytes_per_chip=d.held.weight_bytes,
+        kv_bytes_per_token=transformer.kv_bytes_per_token_layer(c, d.lay.kv_bits) * (c.n_layers - c.n_linear_layers),
     )  # fmt: skip
 
 

@@ -299,7 +299,7 @@ def test_the_shape_of_every_model_gives_its_parameters_as_the_model_counts_them(
     shape = transformer.shape(model)
     off = dict(zip(columns["model"], transformer.params(model, shape) / columns["total_params"] - 1, strict=True))
     assert {id: round(error, 3) for id, error in off.items() if abs(error) > 0.02} == {}
-    active = transformer.active_params(shape) / columns["active_params"]
+    active = transformer.active_params(model, shape) / columns["active_params"]
     assert {id: round(a, 2) for id, a in zip(columns["model"], active, strict=True) if abs(a - 1) > 0.2} == {}
 
 

@@ -37,7 +37,7 @@ def test_parameters_add_up_by_hand(model, expected):
 
 def test_mla_and_experts_give_the_published_total_of_deepseek_v3():
     assert params(DEEPSEEK) == pytest.approx(671e9, rel=0.002)  # published without the MTP head
-    active = float(np.squeeze(transformer.active_params(transformer.shape(DEEPSEEK))))
+    active = float(np.squeeze(transformer.active_params(DEEPSEEK, transformer.shape(DEEPSEEK))))
     assert active == pytest.approx(37e9, rel=0.03)
 
 
@@ -88,8 +88,7 @@ def test_operator_lies_between_its_roofs_and_their_sum():
     time = roofline.operator_time_s(flop, moved, 1e15, 1e12)
     assert np.all(time >= np.maximum(flop / 1e15, moved / 1e12)) and np.all(time <= flop / 1e15 + moved / 1e12)
     assert time[2] == pytest.approx(0.005)  # 3 ms and 4 ms
-    compute, memory = roofline.bound_parts(0.003, 0.004)
-    assert (compute, memory) == pytest.approx((0.0018, 0.0032))
+    assert [step.share(part, 0.005) for part in (0.003, 0.004)] == pytest.approx([0.0018, 0.0032])
 
 
 NONE = np.nan
@@ -125,7 +124,7 @@ def test_collectives_of_one_chip_are_free_and_published_times_come_out():
 # --- one replica
 
 
-def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, input_tokens=1000.0, **changes):
+def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, **changes):
     """A perfect chip of 1 PFLOP/s and 1 TB/s without fixed times, unless changed."""
     rates = dict(
         flop_per_s=1e15, expert_flop_per_s=1e15, expert_bytes_per_s=1e12, head_flop_per_s=1e15, attention_flop_per_s=1e15, bytes_per_s=1e12, head_bytes_per_s=1e12,
@@ -133,8 +132,7 @@ def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, input_token
     ) | changes  # fmt: skip
     engine = SimpleNamespace(layer_time_s=0.0, allreduce_time_s=0.0, step_time_s=0.0, sequence_time_s=0.0)
     lay = layout.Layout(tp, dp, pp, 1.0, tp * dp, tp * dp * pp, weight_bits, 16.0)
-    flop = transformer.prefill_attention_flop(model, input_tokens)
-    return step.law(model, transformer.shape(model), lay, step.Rates(**rates), engine, flop), lay
+    return step.law(model, transformer.shape(model), lay, step.Rates(**rates), engine), lay
 
 
 def step_s(law, sequences, context, model=LLAMA_70B):
@@ -168,8 +166,8 @@ def test_experts_saturate_instead_of_following_active_parameters():
 
 
 def test_prompt_alone_is_compute_bound_at_two_flop_a_parameter():
-    law, _ = a_law(input_tokens=4096.0, bytes_per_s=1e14, head_bytes_per_s=1e14)
-    prompt = serving.prompt(law, 4096.0, 8192.0, 1.0)
+    law, _ = a_law(bytes_per_s=1e14, head_bytes_per_s=1e14)
+    prompt = serving.prompt(law, 4096.0, transformer.prefill_pairs(LLAMA_70B, 4096.0), 8192.0)
     matrices = 2 * (params(LLAMA_70B) - 2 * 8192 * 128256) * 4096
     attention = 80 * 4 * 64 * 128 * 4096**2 / 2
     assert float(np.squeeze(prompt.alone_s)) == pytest.approx((matrices + attention) / 1e15, rel=0.02)
@@ -179,13 +177,15 @@ def test_parts_of_a_pass_add_up_to_its_time():
     law, _ = a_law(kernel_time_s=4e-6, group_bytes_per_s=1e11, tp=4.0)
     cached = transformer.cached_tokens(LLAMA_70B, 1000.0)
     assert step.decode_pass(law, 32.0, cached).total_s == pytest.approx(step.decode_time_s(law, 32.0, cached))
-    prompt = serving.prompt(law, 1000.0, 8192.0, 1.0)
-    assert serving.prompt_pass(law, 1000.0, 8192.0, 1.0).total_s == pytest.approx(serving.prompt_s(prompt, 1.0))
+    pairs = transformer.prefill_pairs(LLAMA_70B, 1000.0)
+    prompt = serving.prompt(law, 1000.0, pairs, 8192.0)
+    assert serving.prompt_pass(law, 1000.0, pairs, 8192.0).total_s == pytest.approx(serving.prompt_s(prompt, 1.0))
 
 
 def test_a_lone_request_waits_for_nobody_and_a_full_batch_for_the_prompts_of_the_others():
     law, lay = a_law()
-    prompt, cached = serving.prompt(law, 1000.0, 8192.0, 1.0), transformer.cached_tokens(LLAMA_70B, 1100.0)
+    pairs, cached = transformer.prefill_pairs(LLAMA_70B, 1000.0), transformer.cached_tokens(LLAMA_70B, 1100.0)
+    prompt = serving.prompt(law, 1000.0, pairs, 8192.0)
     ttft, tpot, step = serving.latencies_s(law, 1.0, lay, cached, 200.0, prompt, 1.0)
     assert (ttft, tpot) == (prompt.alone_s, step)
     ttft, tpot, step = serving.latencies_s(law, 101.0, lay, cached, 200.0, prompt, 1.0)
@@ -300,29 +300,31 @@ def whole_replica(c, lay):
     """The coefficients and the latencies of one replica, flat."""
     shape = transformer.shape(c)
     form, peak, rates = step.attainable(c, lay, lay.weight_bits, c)
-    flop = transformer.prefill_attention_flop(c, 1000.0, 300.0)
-    law = step.law(c, shape, lay, rates, c, flop)
-    prompt = serving.prompt(law, 700.0, 512.0, lay.attention_data_parallel)
+    pairs, law = transformer.prefill_pairs(c, 1000.0, 300.0), step.law(c, shape, lay, rates, c)
+    prompt = serving.prompt(law, 700.0, pairs, 512.0)
     cached = transformer.cached_tokens(c, 1200.0)
     latencies = serving.latencies_s(law, 33.0, lay, cached, 200.0, prompt, 0.8)
-    cut = transformer.cut_params(c, shape)
+    held = layout.memory(c, c, c, shape, transformer.cut_params(c, shape), lay)
     found = serving.largest_batch(np.full_like(latencies[1], 300.0), lambda b: serving.latencies_s(law, b, lay, cached, 200.0, prompt, 0.8)[1] / 0.05)
+    flop = SimpleNamespace(
+        active_params=transformer.active_params(c, shape), head_params=shape.head.params, pair_flop=transformer.pair_flop(c), cached_flop=transformer.decode_attention_flop(c)
+    )
     return [
-        form, peak, *rates, *latencies, *prompt, found, *step.decode_pass(law, 7.0, cached), *serving.prompt_pass(law, 700.0, 512.0, lay[1]),
-        serving.decode_bytes(c, shape, lay, cut, 9.0, 1200.0), *serving.model_flop(c, shape, 700.0, flop, cached, 200.0),
-        serving.cached_attention_s(law, 700.0, 300.0), layout.most_sequences(c, layout.usable_bytes(c, c), cut, lay, 900.0), layout.divides_experts(c, lay),
+        form, peak, *rates, *latencies, *prompt, found, *step.decode_pass(law, 7.0, cached), *serving.prompt_pass(law, 700.0, pairs, 512.0),
+        serving.decode_bytes(held, law, 9.0, cached), *serving.model_flop(flop, 700.0, pairs, cached),
+        serving.cached_attention_s(law, pairs, 700.0, 300.0), layout.most_sequences(lay, held, cached), layout.divides_experts(c, lay), *held,
     ]  # fmt: skip
 
 
 CASES = {
-    "params": lambda c, lay: [transformer.params(c, transformer.shape(c)), transformer.active_params(transformer.shape(c))],
-    "shape": lambda c, lay: [row for table in transformer.shape(c) for row in np.broadcast_to(table, (8, np.shape(table)[1]))],
+    "params": lambda c, lay: [transformer.params(c, transformer.shape(c)), transformer.active_params(c, transformer.shape(c))],
+    "shape": lambda c, lay: [figure for operator in transformer.shape(c) for figure in operator],
     "cache": lambda c, lay: [transformer.kv_bytes(c, 900.0, lay.kv_bits, lay[0]), transformer.experts_touched(c, 5.0), transformer.decode_attention_flop(c)],
     "layout": lambda c, lay: list(layout.layout(c, c, c, transformer.cut_params(c, transformer.shape(c)), 900.0, lay.weight_bits, lay.kv_bits)),
     "heads": lambda c, lay: [layout.divides_heads(c, lay[0]), layout.link_bytes_per_s(c, lay.chips)],
     "serving": whole_replica,
     "network": lambda c, lay: [f(lay.chips, c.hbm_bytes, 1e-5, c.link_bytes_per_s) for f in (network.allreduce_time_s, network.alltoall_time_s)],
-    "roofline": lambda c, lay: [*roofline.bound_parts(c.pue, c.chip_usd), roofline.ridge_flop_per_byte(c.chip_usd, c.pue), roofline.operator_time_s(c.pue, c.pue, c.tdp_w, 2.0)],
+    "roofline": lambda c, lay: [step.share(c.pue, c.chip_usd), roofline.ridge_flop_per_byte(c.chip_usd, c.pue), roofline.operator_time_s(c.pue, c.pue, c.tdp_w, 2.0)],
     "capital": lambda c, lay: [cost.capital_usd_per_year(c.chip_usd, c.residual_share, c.cost_of_capital, c.chip_life_years)],
     "hourly": lambda c, lay: list(cost.hourly_usd(c, c, c, lay.chips > 8, lay.chips == 4, c.pue, c.tdp_w, c.pue)),
     "power": lambda c, lay: [cost.active_w(c.tdp_w, c.idle_power_share, c.maintenance_share, 0.2), cost.mean_w(c, c.tdp_w, 0.7, c.availability)],

@@ -25,7 +25,7 @@ ALLOWED = {
     "catalog": {"units", "values", "vocabulary", "facts", "model_config"},
     "kernel": {"units", "values", "kernel"},
     "columns": FACTS,  # the fields of many rows
-    "reasons": FACTS | {"kernel"},  # causes to words
+    "reasons": FACTS | {"kernel", "columns"},  # causes to words
     "stages": FACTS | {"kernel", "columns", "reasons"},  # the whole model
     "scenario": FACTS | {"kernel", "columns", "reasons", "stages"},
     "studies": MODEL | {"studies"},

@@ -22,11 +22,11 @@ def test_nanogpt_sizing_of_gpt2_is_exact():
     """github.com/karpathy/nanoGPT, transformer_sizing.ipynb: 124,337,664 parameters, 291,648,307,200 FLOP forward at T = 1,024."""
     gpt2 = Model(n_layers=12, d_model=768, n_heads=12, n_kv_heads=12, d_head=64, d_ff=3072, n_ffn_matrices=2, vocab_size=50257, tied_embeddings=1)
     shape = transformer.shape(gpt2)
-    ours = transformer.params(gpt2, shape).item()
+    ours = transformer.params(gpt2, shape)
     learned_positions, norms = 1024 * 768, 25 * 768  # not part of this package's shape: 0.6 % of the smallest model
     assert ours + learned_positions + norms == 124_337_664
     # the notebook counts the full attention square and the head for every token
-    forward = 2 * transformer.active_params(shape).item() * 1024 + 2 * transformer.prefill_attention_flop(gpt2, 1024.0)
+    forward = 2 * transformer.active_params(gpt2, shape) * 1024 + 2 * transformer.prefill_attention_flop(gpt2, 1024.0)
     assert forward == 291_648_307_200
     assert 3 * forward == 874_944_921_600
 
@@ -43,11 +43,10 @@ def test_llm_viewer_operators(op, tokens, K, N, flop, moved, intensity):
     ours_flop, ours_moved = 2 * tokens * K * N, 2 * (K * N + tokens * (K + N))
     assert ours_flop == pytest.approx(flop, rel=0.001) and ours_moved == pytest.approx(moved, rel=0.002)
     assert ours_flop / ours_moved == pytest.approx(intensity, rel=0.001)
-    # and the stacked operators are the same: widths and parameters of Llama-2-7B
+    # and the operators of the kernel are the same: widths and parameters of Llama-2-7B
     shape = transformer.shape(shipped("llama-2-7b"))
     if op == "gate_proj":  # up and gate are one operator here
-        up = transformer.OPERATORS.index("up")
-        assert shape.params[up].item() == 2 * K * N and shape.width_out[up].item() == 2 * N
+        assert shape.up.params == 2 * K * N and shape.up.width_out == 2 * N
     assert intensity > roofline.ridge_flop_per_byte(155e12, 768e9)  # compute-bound on an A6000, as printed
 
 
@@ -66,7 +65,7 @@ def test_kv_of_a_long_context_of_llama_70b():
 def test_training_flop_per_token(id, gflop):
     """Same paper, table 2: 6 N plus causal attention over a 4,096-token sequence."""
     model = shipped(id)
-    matrices = 6 * transformer.active_params(transformer.shape(model)).item()
+    matrices = 6 * transformer.active_params(model, transformer.shape(model))
     attention = 3 * transformer.prefill_attention_flop(model, 4096.0) / 4096
     assert (matrices + attention) / 1e9 == pytest.approx(gflop, rel=0.03)
 
@@ -74,15 +73,15 @@ def test_training_flop_per_token(id, gflop):
 def test_scaling_book_model():
     """jax-ml/scaling-book, chapter 7: 18.4 B parameters, 262,144 bytes of int8 KV a token; 16 experts: 212 B, 31 B active."""
     dense = Model(n_layers=64, d_model=4096, n_heads=32, n_kv_heads=8, d_head=256, d_ff=16384, vocab_size=32128, tied_embeddings=1)
-    assert transformer.params(dense, transformer.shape(dense)).item() == 18_385_207_296
+    assert transformer.params(dense, transformer.shape(dense)) == 18_385_207_296
     assert transformer.kv_bytes(dense, 1, 8) == 262_144
     moe = Model(
         n_layers=64, d_model=4096, n_heads=32, n_kv_heads=8, d_head=256, d_ff=0, vocab_size=32128, n_experts=16, n_active_experts=2,
         d_ff_expert=16384, n_moe_layers=64, tied_embeddings=1,
     )  # fmt: skip
     shape = transformer.shape(moe)
-    assert transformer.params(moe, shape).item() / 1e9 == pytest.approx(211.7, abs=0.05)
-    assert transformer.active_params(shape).item() / 1e9 == pytest.approx(31.27, abs=0.05)
+    assert transformer.params(moe, shape) / 1e9 == pytest.approx(211.7, abs=0.05)
+    assert transformer.active_params(moe, shape) / 1e9 == pytest.approx(31.27, abs=0.05)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +150,7 @@ def test_fixed_time_law_of_single_streams(model, tp, tokens_per_s):
     """gpt-fast on A100: weights at 0.776 of the bandwidth (the head on every chip), 35.2 us a layer, 7.8 + 4.16 log2(TP) us more beyond one chip."""
     shape = shipped(model)
     head = shape.d_model * shape.vocab_size
-    read = 2 * ((transformer.active_params(transformer.shape(shape)).item() - head) / tp + head)
+    read = 2 * ((transformer.active_params(shape, transformer.shape(shape)) - head) / tp + head)
     layer_s = 35.2e-6 + (7.8e-6 + 4.16e-6 * np.log2(tp) if tp > 1 else 0.0)
     seconds = roofline.operator_time_s(0.0, read, 1.0, 0.776 * 2.039e12) + shape.n_layers * layer_s
     assert 1 / seconds == pytest.approx(tokens_per_s, rel=0.03)

@@ -8,6 +8,9 @@ from hypothesis import strategies as st
 
 import infertco as ic
 from infertco import values
+from infertco.columns import LOADED, Columns, from_frame
+from infertco.stages import deploy
+from infertco.values import OWNER
 
 FEW = ["ttft_s", "tpot_s", "output_tokens_per_s", "requests_per_s", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request", "meets_slo", "reason"]
 CHIPS = ["h100-sxm", "mi300x", "b200-sxm", "tpu-v6e"]
@@ -192,6 +195,36 @@ def test_facts_looked_up_are_no_inputs_of_the_record():
 
 
 # --- columns equal points
+
+
+def mixed_rows(n, seed=7):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        dict(
+            chip=rng.choice([*CHIPS, "gaudi3"], n), model=rng.choice(["llama-3.1-8b", "gpt-oss-120b", "deepseek-v3"], n), engine=rng.choice(["vllm", "sglang", ""], n),
+            tensor_parallel=rng.choice([1.0, 8.0, np.nan], n), attention_data_parallel=rng.choice([1.0, 2.0], n), batch=rng.integers(1, 9, n).astype(float),
+            input_tokens=rng.choice([100.0, 900.0, 90000.0], n), chip_usd=rng.uniform(1e4, 4e4, n), max_batch=rng.choice([8.0, 64.0], n),
+        )
+    )  # fmt: skip
+
+
+def test_deployments_shared_by_rows_change_no_number(monkeypatch):
+    frame = mixed_rows(6000)
+    shared, _ = from_frame(frame, ic.scenario())[0].distinct()
+    assert 100 < len(shared) < 900
+    together = ic.evaluate(frame, "all")
+    monkeypatch.setattr(Columns, "distinct", lambda self: (None, None))
+    pd.testing.assert_frame_equal(together, ic.evaluate(frame, "all"), rtol=1e-12, atol=0)
+
+
+def test_no_coefficient_of_a_step_depends_on_what_rows_may_differ_in(monkeypatch):
+    read = set()
+    monkeypatch.setattr(Columns, "_number", lambda self, name, own=Columns._number: read.add(name) or own(self, name))
+    with np.errstate(all="ignore"):
+        deploy(from_frame(mixed_rows(60).drop(columns="batch"), ic.scenario())[0])
+    assert {"hbm_bytes", "n_layers", "layer_time_s", "input_tokens"} <= read
+    assert read & LOADED == set()
+    assert {name for name in read if OWNER[name] not in ("chip", "model", "deployment")} <= {"input_tokens", "output_tokens"}
 
 
 def test_rows_equal_points():

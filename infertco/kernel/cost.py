@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .rows import some
+
 HOURS = 8760.0  # a year
 EGRESS_BYTES_PER_TOKEN = 5.0  # text; about 4 characters a token, with framing
 # Share of TDP that decoding draws: idle + (1 - idle)(1 - exp(-(k_m u_m + k_c sqrt(u_c)))), fitted on the GPU power of
@@ -82,7 +84,7 @@ def hourly_usd(chip, site, finance, owned, cloud, cloud_usd_per_hour, mean_w, ou
     building = (annuity_factor(rate, finance.facility_life_years) + finance.facility_maintenance_share) * (
         site.facility_usd_per_w * rated_w
     )
-    facility = (np.where(owned, building, colo) if np.any(owned) else colo) * per_hour
+    facility = (np.where(owned, building, colo) if some(owned) else colo) * per_hour
     electricity = mean_w * site.pue / 1e3 * site.usd_per_kwh / finance.availability
     hardware_usd = chip.chip_usd + host_usd + chip.network_usd
     operations = (
@@ -92,7 +94,7 @@ def hourly_usd(chip, site, finance, owned, cloud, cloud_usd_per_hour, mean_w, ou
     ) * per_hour
     egress = 3600 * output_tokens_per_s_per_chip * EGRESS_BYTES_PER_TOKEN / 1e9 * site.usd_per_gb_egress
     own = (chip.chip_usd * recovery, host_usd * recovery, chip.network_usd * recovery, facility, electricity, operations)
-    if not np.any(cloud):
+    if not some(cloud):
         return Hourly(*own, rent=0.0)
     return Hourly(*(np.where(cloud, 0.0, part) for part in own), rent=np.where(cloud, cloud_usd_per_hour + egress, 0.0))
 
@@ -122,7 +124,7 @@ def active_w(tdp_w, idle_share, mbu, mfu):
     while power rises.
     """
     pull = POWER_PER_MBU * np.minimum(mbu, 1) + POWER_PER_ROOT_MFU * np.sqrt(np.minimum(mfu, 1))
-    return tdp_w * (idle_share + (1 - idle_share) * -np.expm1(-pull))
+    return tdp_w * (1 - (1 - idle_share) * np.exp(-pull))
 
 
 def mean_w(chip, active, host_share, utilization):

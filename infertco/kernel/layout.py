@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import transformer
+from .rows import chosen, some
 
 WIDEST = 1024  # tensor parallelism tried when none is given
 
@@ -25,14 +26,6 @@ class Layout(NamedTuple):
     chips: np.ndarray
     weight_bits: np.ndarray
     kv_bits: np.ndarray
-
-
-def chosen(value, default):
-    """`value`, and `default` where it is NaN."""
-    if isinstance(value, float):
-        return default if value != value else value
-    missing = np.isnan(value)
-    return np.where(missing, default, value) if missing.any() else value
 
 
 def usable_bytes(chip, deployment):
@@ -72,7 +65,7 @@ def layout(model, chip, deployment, cut, context_tokens, weight_bits, kv_bits) -
     usable = usable_bytes(chip, deployment)
     open_pp = np.isnan(pp)
     stages = chosen(pp, 1.0)
-    if np.any(np.isnan(tp)):
+    if some(np.isnan(tp)):
         domain = np.where(open_pp, chosen(chip.scale_up_domain, 1.0), np.inf)
         found, widest = np.full(np.shape(usable), np.nan), np.ones(np.shape(usable))
         width = WIDEST
@@ -91,11 +84,35 @@ def layout(model, chip, deployment, cut, context_tokens, weight_bits, kv_bits) -
     return Layout(tp, dp, stages, ep, ways, ways * stages, weight_bits, kv_bits)
 
 
-def most_sequences(model, usable, cut, lay: Layout, mean_tokens):
-    """Sequences of mean context `mean_tokens` whose KV fits beside the weights on one replica; not whole yet. [1]"""
-    weights = (cut[0] / lay.tensor_parallel + cut[1] / lay.ways) * lay.weight_bits / 8 / lay.pipeline_parallel
-    one = transformer.kv_bytes(model, mean_tokens, lay.kv_bits, lay.tensor_parallel) / lay.pipeline_parallel
-    return lay.attention_data_parallel * (usable - weights) / one
+class Memory(NamedTuple):
+    """What one chip holds and reads. [byte]"""
+
+    free_bytes: np.ndarray  # left beside the weights
+    weight_bytes: np.ndarray
+    read_bytes: np.ndarray  # weights of a pass that touches every expert, were there no pipeline
+    expert_bytes: np.ndarray  # of which experts
+    token_bytes: np.ndarray  # KV of one token in one layer
+    state_bytes: np.ndarray  # constant states of one sequence, were there no pipeline
+
+
+def memory(model, chip, deployment, shape, cut, lay: Layout) -> Memory:
+    """What a chip of the layout holds. [byte]"""
+    bytes_per_param, tp = lay.weight_bits / 8, lay.tensor_parallel
+    weights = (cut[0] / tp + cut[1] / lay.ways) * bytes_per_param
+    table = shape.head.params * (1 - model.tied_embeddings) / tp * bytes_per_param  # looked up, not read
+    held = weights / lay.pipeline_parallel
+    return Memory(
+        free_bytes=usable_bytes(chip, deployment) - held, weight_bytes=held, read_bytes=weights - table,
+        expert_bytes=transformer.expert_params(shape) * model.n_experts / lay.ways * bytes_per_param,
+        token_bytes=transformer.kv_bytes_per_token_layer(model, lay.kv_bits, tp),
+        state_bytes=model.n_linear_layers * model.linear_state_bytes / tp,
+    )  # fmt: skip
+
+
+def most_sequences(lay: Layout, held: Memory, cached_tokens):
+    """Sequences with `cached_tokens` tokens in all their layers whose KV fits beside the weights on one replica; not whole yet. [1]"""
+    one = (held.token_bytes * cached_tokens + held.state_bytes) / lay.pipeline_parallel
+    return lay.attention_data_parallel * held.free_bytes / one
 
 
 def link_bytes_per_s(chip, chips):

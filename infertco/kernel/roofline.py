@@ -8,6 +8,8 @@ Fixed times (kernel floors, launches) are added outside.
 
 import numpy as np
 
+from .rows import some
+
 FORMATS = ("bf16", "fp16", "fp8", "int8", "fp4", "")  # "": the chip lists none wide enough
 
 
@@ -36,16 +38,12 @@ def operator_time_s(flop, moved_bytes, flop_per_s, bytes_per_s):
     >>> print(operator_time_s(3e12, 4e9, 1e15, 1e12))   # 3 ms of compute, 4 ms of memory
     0.005
     """
-    compute_s, memory_s = flop / flop_per_s, moved_bytes / bytes_per_s
-    return np.sqrt(compute_s * compute_s + memory_s * memory_s)
+    return norm(flop / flop_per_s, moved_bytes / bytes_per_s)
 
 
-def bound_parts(compute_s, memory_s):
-    """Split of an operator's time into (compute, memory) seconds: `t_c^2/t` and `t_m^2/t`. They add up to its time."""
-    total = np.sqrt(compute_s * compute_s + memory_s * memory_s)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        inverse = np.where(total > 0, 1.0 / total, 0.0)
-    return compute_s * compute_s * inverse, memory_s * memory_s * inverse
+def norm(compute_s, memory_s):
+    """The smooth roofline on seconds. [s]"""
+    return (compute_s * compute_s + memory_s * memory_s) ** 0.5
 
 
 def ridge_flop_per_byte(flop_per_s, bytes_per_s):
@@ -64,6 +62,6 @@ def arithmetic(activation_bits, bf16, fp16, fp8, int8, fp4):
     eight = (activation_bits <= 8) & ~four & has_8
     wide = np.where(np.isnan(bf16), fp16, bf16)
     peak = np.where(eight, np.where(np.isnan(fp8), int8, fp8), wide)
-    peak = np.where(four, fp4, peak) if np.any(four) else peak
+    peak = np.where(four, fp4, peak) if some(four) else peak
     form = np.where(eight, np.where(np.isnan(fp8), 3, 2), np.where(np.isnan(wide), 5, np.where(np.isnan(bf16), 1, 0)))
     return peak, eight, four, np.where(four, 4, form)

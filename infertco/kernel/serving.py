@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import transformer
-from .step import Law, Pass, decode_time_s, norm, operators_pass, split, weighted
+from .layout import Memory
+from .rows import some
+from .step import Law, Pass, decode_time_s, operators_s, split_s
 
 
 class Prompt(NamedTuple):
@@ -26,21 +27,23 @@ class Prompt(NamedTuple):
     steps: np.ndarray  # steps of one prompt
 
 
-def prompt(law: Law, new_tokens, chunk_tokens, groups) -> Prompt:
-    """Prefill of a prompt with `new_tokens` that are not cached, `chunk_tokens` a step.
+def prompt(law: Law, new_tokens, pairs, chunk_tokens) -> Prompt:
+    """Prefill of a prompt with `new_tokens` that are not cached and `pairs` of tokens that attend, `chunk_tokens` a step.
 
     With several attention groups each reads prompts at the same time; alone, one group works and the others wait.
     """
     steps, most = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0), np.maximum(chunk_tokens / new_tokens, 1.0)
 
-    def read_s(prompts, spread):
+    def read_s(prompts, groups):
         tokens = prompts * new_tokens
-        operators_s = weighted(law.layers, norm(*operators_pass(law, tokens / steps, spread, head_tokens=prompts)))
-        return (steps * (operators_s + law.fixed_s) + law.linear_s * tokens) / prompts
+        seen = tokens / steps
+        return (steps * (operators_s(law, seen, seen / groups, prompts) + law.fixed_s) + law.linear_s * tokens) / prompts
 
-    lone_s, packed_s = read_s(groups, law.spread), read_s(groups * most, law.spread)
-    alone_s = read_s(1.0, 1.0) if np.any(groups > 1) else lone_s
-    attention_s = law.prompt_attention_s
+    groups = law.groups
+    lone_s = read_s(groups, groups)
+    packed_s = read_s(groups * most, groups) if some(most > 1) else lone_s
+    alone_s = read_s(1.0, 1.0) if some(groups > 1) else lone_s
+    attention_s = law.pair_s * pairs
     return Prompt(alone_s + attention_s, packed_s + attention_s / groups, lone_s - packed_s, most, steps)
 
 
@@ -52,19 +55,19 @@ def prompt_s(read: Prompt, together):
     return read.packed_s + share_of_own * read.lone_s
 
 
-def prompt_pass(law: Law, new_tokens, chunk_tokens, groups) -> Pass:
+def prompt_pass(law: Law, new_tokens, pairs, chunk_tokens) -> Pass:
     """A prompt with steps of its own, by what takes it; it adds up to `prompt_s(read, 1)`."""
-    steps = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
+    groups, steps = law.groups, np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
     tokens = groups * new_tokens
-    compute_s, memory_s = split(law, *operators_pass(law, tokens / steps, law.spread, head_tokens=groups))
-    parts = steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s
+    compute_s, memory_s = split_s(law, tokens / steps, new_tokens / steps, groups)
+    parts = steps * compute_s + law.pair_s * pairs, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s
     return Pass(*(part / groups for part in parts))
 
 
-def cached_attention_s(law: Law, new_tokens, cached_tokens):
+def cached_attention_s(law: Law, pairs, new_tokens, cached_tokens):
     """Seconds a prompt attends to each of its cached tokens; NaN without any. [s]"""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return law.prompt_attention_s / (cached_tokens + new_tokens / 2) + 0.0 / cached_tokens
+        return law.pair_s * pairs / (cached_tokens + new_tokens / 2) + 0.0 / cached_tokens
 
 
 def latencies_s(law: Law, batch, lay, cached_tokens, output_tokens, read: Prompt, charge):
@@ -106,25 +109,21 @@ def lateness(ttft_s, tpot_s, ttft_slo_s, tpot_slo_s):
     return np.fmax(ttft_s / ttft_slo_s, tpot_s / tpot_slo_s)
 
 
-def touched_bytes(model, shape, lay, cut, tokens):
+def touched_bytes(held: Memory, law: Law, tokens):
     """Bytes of weights that a pass over `tokens` tokens reads on one chip, were there no pipeline. [byte]"""
-    one = (shape.params[4] + shape.params[5]) * shape.layers[4]
-    idle = one * (model.n_experts - transformer.experts_touched(model, tokens))
-    table = shape.params[transformer.HEAD] * (1 - model.tied_embeddings)  # looked up, not read
-    return ((cut[0] - table) / lay.tensor_parallel + (cut[1] - idle) / lay.ways) * lay.weight_bits / 8
+    return held.read_bytes - held.expert_bytes * np.exp(tokens * law.log_miss)
 
 
-def decode_bytes(model, shape, lay, cut, sequences, mean_tokens):
+def decode_bytes(held: Memory, law: Law, sequences, cached_tokens):
     """Bytes that one chip must read in a decoding step, were there no pipeline: weights once, and the live KV. [byte]"""
-    kv = transformer.kv_bytes(model, mean_tokens, lay.kv_bits, lay.tensor_parallel) * sequences
-    return touched_bytes(model, shape, lay, cut, sequences) + kv / lay.attention_data_parallel
+    kv = (held.token_bytes * cached_tokens + held.state_bytes) * sequences
+    return touched_bytes(held, law, sequences) + kv / law.groups
 
 
-def model_flop(model, shape, new_tokens, prompt_attention_flop, cached_tokens, output_tokens):
-    """FLOP of one request: (prompt, answer). Causal attention, active parameters. [FLOP]"""
-    active, head = transformer.active_params(shape), shape.params[transformer.HEAD]
-    read = 2 * (active - head) * new_tokens + 2 * head + prompt_attention_flop
-    return read, output_tokens * (2 * active + transformer.decode_attention_flop(model) * cached_tokens)
+def model_flop(deployed, new_tokens, pairs, cached_tokens):
+    """FLOP of one prompt, and of one token of the answer. Causal attention, active parameters. [FLOP]"""
+    active, head = deployed.active_params, deployed.head_params
+    return 2 * (active - head) * new_tokens + 2 * head + deployed.pair_flop * pairs, 2 * active + deployed.cached_flop * cached_tokens
 
 
 def largest_batch(most, late):
@@ -144,7 +143,7 @@ def largest_batch(most, late):
     f_low = np.where(fits, f_high, f_low)
     open_rows = (high - low > 1) & (f_low <= 1.0)
     halve = False
-    while np.any(open_rows):
+    while some(open_rows):
         # between two points the latency is nearly straight: aim there, and halve every third time lest an end sticks
         with np.errstate(invalid="ignore", divide="ignore"):
             aim = low + (high - low) * (1.0 - f_low) / (f_high - f_low)

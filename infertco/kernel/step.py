@@ -1,9 +1,10 @@
-"""Time of one engine step on one replica: coefficients once a row, then a few array operations for every batch tried.
+"""Time of one engine step on one replica: coefficients once a deployment, then a few array operations for every batch tried.
 
-    T(M) = sum over operators of layers * sqrt((c M)^2 + (a hit + b M)^2)  +  attention  +  fixed  +  linear * M
+    T(M) = sum over operators of sqrt((c M)^2 + (w + b M)^2)  +  attention  +  fixed  +  linear * M
 
-with c compute, a weight-reading and b activation seconds. Fixed are kernel floors, layers, collective latency and the
-engine's own step; linear is what collectives carry.
+with c compute, w weight-reading and b activation seconds. Under the root stands a square polynomial of M, whose three
+coefficients are worked out beforehand. Fixed are kernel floors, layers, collective latency and the engine's own step;
+linear is what collectives carry.
 """
 
 from typing import NamedTuple
@@ -11,27 +12,40 @@ from typing import NamedTuple
 import numpy as np
 
 from . import layout, network, roofline, transformer
+from .rows import chosen, some
 
 MOE_KERNELS = 5.0  # router, top-k, dispatch, combine, sum: beside the matrix products of a MoE layer
 MLA_KERNELS = 4.0  # two low-rank projections and two absorbed ones more than grouped attention has
 
 
-class Law(NamedTuple):
-    """Coefficients of a step's time for one replica. Seconds; (8, rows) for operators, (rows) for the rest."""
+class Curve(NamedTuple):
+    """Seconds of one operator in all its layers over M tokens, `sqrt(square M^2 + cross M + still)`; (rows).
 
-    compute_s: np.ndarray  # per token, by operator, one layer
-    weight_s: np.ndarray  # per pass: reading the operator's weights, all experts
-    token_s: np.ndarray  # per token: activations in and out
-    layers: np.ndarray
-    spread: np.ndarray  # share of the tokens that one chip's operator sees: 1 / attention groups, or 1
+    `cross` and `still` stem from reading weights; for experts they shrink with the share of experts touched.
+    """
+
+    square: np.ndarray
+    cross: np.ndarray
+    still: np.ndarray
+
+
+class Law(NamedTuple):
+    """Coefficients of a step's time for one replica. Seconds; (rows)."""
+
+    group: tuple  # Curves of the operators that see the tokens of one attention group
+    stage: tuple  # those that see all tokens
+    experts: tuple
+    head: Curve
+    groups: np.ndarray  # attention groups that share the tokens
     log_miss: np.ndarray  # log chance that a token leaves an expert alone
     attention_compute_s: np.ndarray  # per sequence and cached token, one layer
     attention_memory_s: np.ndarray
     state_s: np.ndarray  # per sequence: reading constant states
-    prompt_attention_s: np.ndarray  # attention of one prompt, all layers
+    pair_s: np.ndarray  # per pair of prompt tokens that attend, one layer
     fixed_s: np.ndarray  # per pass: kernel floors, layers, collective latency, engine step
     linear_s: np.ndarray  # per token: collective bandwidth
     sequence_s: np.ndarray  # per running sequence: engine
+    compute_s: tuple  # of each operator, in the order of `operators`: per token, all its layers
 
 
 class Pass(NamedTuple):
@@ -75,12 +89,12 @@ def attainable(chip, lay, activation_bits, engine):
 
     def by_width(at_16, at_8, at_4):
         value = np.where(eight, at_8, at_16)
-        return np.where(four, at_4, value) if np.any(four) else value
+        return np.where(four, at_4, value) if some(four) else value
 
     compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4) * engine.compute_share
     memory = by_width(chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4)
     kernel_s = by_width(chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4)
-    wide, bandwidth = layout.chosen(bf16, fp16), chip.hbm_bytes_per_s
+    wide, bandwidth = chosen(bf16, fp16), chip.hbm_bytes_per_s
     rates = Rates(
         flop_per_s=compute * peak, expert_flop_per_s=compute * peak * chip.expert_compute_efficiency,
         head_flop_per_s=chip.compute_efficiency_16 * wide * engine.compute_share,
@@ -95,30 +109,36 @@ def attainable(chip, lay, activation_bits, engine):
     return form, peak, rates
 
 
-def law(model, shape, lay, rates: Rates, engine, prompt_attention_flop) -> Law:
+def law(model, shape, lay, rates: Rates, engine) -> Law:
     """Coefficients of the step time for a model, its operators, a layout, a chip's rates and an engine's fixed times."""
     tp, dp, L = lay.tensor_parallel, lay.attention_data_parallel, model.n_layers
     per_group, per_stage, k = 1.0 / tp, 1.0 / lay.ways, model.n_active_experts
-    share, out = shape.params * per_stage, shape.width_out * per_stage
-    for i in (0, 1, transformer.HEAD):  # attention and head are cut over the group
-        share[i], out[i] = shape.params[i] * per_group, shape.width_out[i] * per_group
-    compute_s, weight_s = share * (2 / rates.flop_per_s), share * (lay.weight_bits / 8 / rates.bytes_per_s)
-    token_s = (shape.width_in + out) * (2 / rates.bytes_per_s)
-    compute_s[transformer.EXPERTS] *= k * rates.flop_per_s / rates.expert_flop_per_s
-    weight_s[transformer.EXPERTS] *= model.n_experts * rates.bytes_per_s / rates.expert_bytes_per_s
-    token_s[transformer.EXPERTS] *= k
-    compute_s[transformer.HEAD] *= rates.flop_per_s / rates.head_flop_per_s
-    weight_s[transformer.HEAD] *= rates.bytes_per_s / rates.head_bytes_per_s
+    bytes_per_param = lay.weight_bits / 8
+
+    def curve(op, per_chip, flop_per_s, weight_bytes_per_s, times=1.0, copies=1.0):
+        """`times` a token passes the operator in a layer, of which `copies` are held."""
+        compute_s = op.params * op.layers * per_chip * times * (2 / flop_per_s)
+        weight_s = op.params * op.layers * per_chip * copies * (bytes_per_param / weight_bytes_per_s)
+        token_s = (op.width_in + op.width_out * per_chip) * op.layers * times * (2 / rates.bytes_per_s)
+        return Curve(compute_s * compute_s + token_s * token_s, 2 * weight_s * token_s, weight_s * weight_s), compute_s
+
+    dense = rates.flop_per_s, rates.bytes_per_s
+    expert = rates.expert_flop_per_s, rates.expert_bytes_per_s, k, model.n_experts
     fixed_s, linear_s = communication_s(model, lay, rates, engine.allreduce_time_s)
     kernels = 4 * L + model.n_moe_layers * (MOE_KERNELS + (model.n_shared_experts > 0)) + MLA_KERNELS * L * (model.kv_lora_rank > 0)
+    group = [curve(op, per_group, *dense) for op in (shape.qkv, shape.out)]
+    stage = [curve(op, per_stage, *dense) for op in (shape.up, shape.down, shape.shared) if some(op.params * op.layers > 0)]
+    experts = [curve(op, per_stage, *expert) for op in (shape.expert_up, shape.expert_down) if some(op.layers > 0)]
+    head = curve(shape.head, per_group, rates.head_flop_per_s, rates.head_bytes_per_s)
+    curves = lambda ops: tuple(of for of, _ in ops)  # noqa: E731
     return Law(
-        compute_s=compute_s, weight_s=weight_s, token_s=token_s, layers=shape.layers,
-        spread=transformer.stack(1.0 / dp, 1.0 / dp, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0 / dp) if np.any(dp > 1) else 1.0,
-        log_miss=transformer.expert_miss(model),
+        group=curves(group), stage=curves(stage), experts=curves(experts), head=head[0],
+        compute_s=tuple(compute_s for _, compute_s in (*group, *stage, *experts, head)),
+        groups=dp, log_miss=transformer.expert_miss(model),
         attention_compute_s=transformer.decode_attention_flop(model) * per_group / rates.attention_flop_per_s / dp,
         attention_memory_s=transformer.kv_bytes_per_token_layer(model, lay.kv_bits, tp) / rates.attention_bytes_per_s / dp,
         state_s=model.n_linear_layers * model.linear_state_bytes * per_group / dp / rates.attention_bytes_per_s,
-        prompt_attention_s=prompt_attention_flop * per_group / rates.attention_flop_per_s,
+        pair_s=transformer.pair_flop(model) * per_group / rates.attention_flop_per_s,
         fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
         linear_s=linear_s, sequence_s=engine.sequence_time_s,
     )  # fmt: skip
@@ -137,11 +157,11 @@ def communication_s(model, lay, rates: Rates, latency_s):
 
     def seconds(token_bytes, latency_s):
         seconds = 2 * L * network.allreduce_time_s(tp, token_bytes / dp, latency_s, group)
-        if np.any(dp > 1):
+        if some(dp > 1):
             dense = network.allreduce_time_s(ways, token_bytes / dp, latency_s, replica)
             experts = 2 * network.alltoall_time_s(ways, 0.75 * token_bytes * sent, latency_s, replica)
             seconds = np.where(dp > 1, seconds / 2 + (L - moe) * dense + moe * experts, seconds)
-        if np.any(pp > 1):
+        if some(pp > 1):
             hop = (pp - 1) * network.send_time_s(token_bytes / dp, latency_s, replica)
             seconds = np.where(pp > 1, seconds + hop, seconds)
         return seconds
@@ -149,53 +169,62 @@ def communication_s(model, lay, rates: Rates, latency_s):
     return seconds(0.0, latency_s), seconds(2.0 * model.d_model, 0.0)
 
 
-def operators_pass(law: Law, tokens, spread, head_tokens=None):
-    """(compute, memory) seconds of every operator of a pass over `tokens` tokens; (8, rows) each."""
-    seen = tokens * spread
-    compute_s = law.compute_s * seen
-    memory_s = law.weight_s + law.token_s * seen
-    touched = law.weight_s[transformer.EXPERTS] * np.exp(tokens * law.log_miss)
-    memory_s[transformer.EXPERTS] -= touched
-    if head_tokens is not None:
-        compute_s[transformer.HEAD] = law.compute_s[transformer.HEAD] * head_tokens
-        memory_s[transformer.HEAD] = law.weight_s[transformer.HEAD] + law.token_s[transformer.HEAD] * head_tokens
-    return compute_s, memory_s
+def operators(law: Law, tokens, group_tokens, head_tokens):
+    """(tokens it sees, seconds) of every operator of a pass over `tokens` tokens, `group_tokens` an attention group."""
+    for curve in law.group:
+        yield group_tokens, _root(curve.square, curve.cross, curve.still, group_tokens)
+    for curve in law.stage:
+        yield tokens, _root(curve.square, curve.cross, curve.still, tokens)
+    if law.experts:
+        touched = 1 - np.exp(tokens * law.log_miss)
+        for curve in law.experts:
+            yield tokens, _root(curve.square, curve.cross * touched, curve.still * touched * touched, tokens)
+    yield head_tokens, _root(law.head.square, law.head.cross, law.head.still, head_tokens)
 
 
-def norm(compute_s, memory_s):
-    """The smooth roofline on seconds. [s]"""
-    return np.sqrt(compute_s * compute_s + memory_s * memory_s)
+def _root(square, cross, still, tokens):
+    root = square * tokens  # in place: the arrays stay in the cache
+    root += cross
+    root *= tokens
+    root += still
+    root **= 0.5
+    return root
 
 
-def weighted(layers, seconds):
-    return np.einsum("i...,i...->...", layers, seconds)
+def operators_s(law: Law, tokens, group_tokens, head_tokens):
+    """Seconds of all operators of a pass. [s]"""
+    total = 0.0
+    for _, seconds in operators(law, tokens, group_tokens, head_tokens):
+        total += seconds
+    return total
+
+
+def split_s(law: Law, tokens, group_tokens, head_tokens):
+    """`operators_s` by compute and memory. [s]"""
+    compute_s, total_s = 0.0, 0.0
+    for per_token_s, (seen, seconds) in zip(law.compute_s, operators(law, tokens, group_tokens, head_tokens), strict=True):
+        compute_s, total_s = compute_s + share(per_token_s * seen, seconds), total_s + seconds
+    return compute_s, total_s - compute_s
 
 
 def decode_time_s(law: Law, sequences, cached_tokens):
     """One decoding step of `sequences` sequences with `cached_tokens` tokens in all their layers together. [s]"""
-    attention_s = sequences * norm(
-        law.attention_compute_s * cached_tokens, law.attention_memory_s * cached_tokens + law.state_s
-    )
-    operators_s = weighted(law.layers, norm(*operators_pass(law, sequences, law.spread)))
-    return operators_s + attention_s + law.fixed_s + (law.linear_s + law.sequence_s) * sequences
+    attention_s = sequences * roofline.norm(law.attention_compute_s * cached_tokens, law.attention_memory_s * cached_tokens + law.state_s)
+    own = sequences / law.groups
+    return operators_s(law, sequences, own, own) + attention_s + law.fixed_s + (law.linear_s + law.sequence_s) * sequences
 
 
 def decode_pass(law: Law, sequences, cached_tokens) -> Pass:
     """`decode_time_s` by what takes it."""
-    compute_s, memory_s = split(law, *operators_pass(law, sequences, law.spread))
+    own = sequences / law.groups
+    compute_s, memory_s = split_s(law, sequences, own, own)
     a = sequences * law.attention_compute_s * cached_tokens
     b = sequences * (law.attention_memory_s * cached_tokens + law.state_s)
-    total = norm(a, b)
+    total = roofline.norm(a, b)
     return Pass(
         compute_s + share(a, total), memory_s + share(b, total), law.linear_s * sequences,
         law.fixed_s + law.sequence_s * sequences,
     )  # fmt: skip
-
-
-def split(law: Law, compute_s, memory_s):
-    """Seconds of all operators together, by compute and memory."""
-    total = norm(compute_s, memory_s)
-    return weighted(law.layers, share(compute_s, total)), weighted(law.layers, share(memory_s, total))
 
 
 def share(part_s, total_s):

@@ -1,37 +1,37 @@
 """What one pass of a transformer computes and moves: FLOP, weights, KV cache, per operator.
 
-Operators are stacked on a leading axis (OPERATORS), so one expression serves all of them. An operator over M tokens
-does `2 M P` FLOP on P parameters and moves its weights once and its activations in and out; attention depends on the
-context instead. One layer's figures, times the layers that have the operator. Norms, RoPE, residuals and routers are
-left out: they go into the fixed time of a layer.
+An operator over M tokens does `2 M P` FLOP on P parameters and moves its weights once and its activations in and out;
+attention depends on the context instead. One layer's figures, and the layers that have the operator. Norms, RoPE,
+residuals and routers are left out: they go into the fixed time of a layer.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-OPERATORS = ("qkv", "out", "up", "down", "expert_up", "expert_down", "shared", "head")
-EXPERTS = slice(4, 6)
-HEAD = 7
+from .rows import some
 
 
-class Shape(NamedTuple):
-    """Parameters of one layer's operators, their layers, and the widths a token enters and leaves with; (8, rows)."""
+class Operator(NamedTuple):
+    """Parameters in one layer (of one expert, for the expert operators), its layers, the widths a token enters and leaves with."""
 
-    params: np.ndarray  # one expert's, for the expert operators
+    params: np.ndarray
     layers: np.ndarray
     width_in: np.ndarray
     width_out: np.ndarray
-    active: np.ndarray  # times a token passes the operator in a layer: 1, or the active experts
 
 
-def stack(*rows):
-    """Floats or arrays of one length on a new leading axis: (n, 1) for floats alone, else (n, rows)."""
-    sizes = {getattr(row, "size", 1) for row in rows}
-    out = np.empty((len(rows), 0 if 0 in sizes else max(sizes)))
-    for i, row in enumerate(rows):
-        out[i] = row
-    return out
+class Shape(NamedTuple):
+    """The operators of a model; each figure a float or one entry a row."""
+
+    qkv: Operator
+    out: Operator
+    up: Operator
+    down: Operator
+    expert_up: Operator
+    expert_down: Operator
+    shared: Operator
+    head: Operator
 
 
 def shape(model) -> Shape:
@@ -49,26 +49,25 @@ def shape(model) -> Shape:
     """
     D, F, Fe, h = model.d_model, model.d_ff, model.d_ff_expert, model.d_head
     nq, nkv, g = model.n_heads, model.n_kv_heads, model.n_ffn_matrices
-    mla, rank = model.kv_lora_rank > 0, model.kv_lora_rank
-    q_width = nq * (model.d_nope + model.d_rope)
-    q_rank = model.q_lora_rank
-    q_mla = np.where(q_rank > 0, D * q_rank + q_rank * q_width, D * q_width)
-    qkv = np.where(mla, q_mla + D * (rank + model.d_rope), D * h * (nq + 2 * nkv))
-    out = np.where(mla, nq * (rank * (model.d_nope + model.d_value) + model.d_value * D), D * h * nq)
-    qkv_out = np.where(mla, q_rank + q_width + rank + model.d_rope, h * (nq + 2 * nkv))
-    out_in = np.where(mla, nq * model.d_value, nq * h)
+    qkv, out, qkv_out, out_in = D * h * (nq + 2 * nkv), D * h * nq, h * (nq + 2 * nkv), nq * h
+    rank = model.kv_lora_rank
+    if some(mla := rank > 0):
+        q_width, q_rank = nq * (model.d_nope + model.d_rope), model.q_lora_rank
+        q_mla = np.where(q_rank > 0, D * q_rank + q_rank * q_width, D * q_width)
+        qkv = np.where(mla, q_mla + D * (rank + model.d_rope), qkv)
+        out = np.where(mla, nq * (rank * (model.d_nope + model.d_value) + model.d_value * D), out)
+        qkv_out = np.where(mla, q_rank + q_width + rank + model.d_rope, qkv_out)
+        out_in = np.where(mla, nq * model.d_value, out_in)
     linear = model.n_linear_layers / model.n_layers
     qkv, out = qkv * (1 - linear) + 4 * D * D * linear, out * (1 - linear) + 2 * D * D * linear
-    L, moe = model.n_layers, model.n_moe_layers
-    shared = g * D * model.d_ff_shared * model.n_shared_experts
-    k = model.n_active_experts
+    L, moe, k = model.n_layers, model.n_moe_layers, g - 1
     return Shape(
-        params=stack(qkv, out, (g - 1) * D * F, D * F, (g - 1) * D * Fe, D * Fe, shared, D * model.vocab_size),
-        layers=stack(L, L, L - moe, L - moe, moe, moe, moe, 1.0),
-        width_in=stack(D, out_in, D, F, D, Fe, D, D),
-        width_out=stack(qkv_out, D, (g - 1) * F, D, (g - 1) * Fe, D, D, model.vocab_size),
-        active=stack(1.0, 1.0, 1.0, 1.0, k, k, 1.0, 1.0),
-    )
+        qkv=Operator(qkv, L, D, qkv_out), out=Operator(out, L, out_in, D),
+        up=Operator(k * D * F, L - moe, D, k * F), down=Operator(D * F, L - moe, F, D),
+        expert_up=Operator(k * D * Fe, moe, D, k * Fe), expert_down=Operator(D * Fe, moe, Fe, D),
+        shared=Operator(g * D * model.d_ff_shared * model.n_shared_experts, moe * (model.n_shared_experts > 0), D, D),
+        head=Operator(D * model.vocab_size, 1.0, D, model.vocab_size),
+    )  # fmt: skip
 
 
 def params(model, operators: Shape):
@@ -76,9 +75,15 @@ def params(model, operators: Shape):
     return sum(cut_params(model, operators))
 
 
-def active_params(operators: Shape):
+def active_params(model, operators: Shape):
     """Parameters a token is multiplied with, the head included and the look-up table not. [1]"""
-    return np.sum(operators.params * operators.layers * operators.active, axis=0)
+    one = expert_params(operators)
+    return sum(op.params * op.layers for op in operators) + one * (model.n_active_experts - 1)
+
+
+def expert_params(operators: Shape):
+    """Parameters of one expert, all layers that have it. [1]"""
+    return (operators.expert_up.params + operators.expert_down.params) * operators.expert_up.layers
 
 
 def cut_params(model, operators: Shape):
@@ -86,10 +91,9 @@ def cut_params(model, operators: Shape):
 
     Attention, embeddings and head belong to the group; feed-forward layers and experts to the stage.
     """
-    everything = operators.params * operators.layers
-    group = everything[0] + everything[1] + everything[HEAD] * (2.0 - model.tied_embeddings)
-    stage = everything[2] + everything[3] + everything[6] + model.n_experts * (everything[4] + everything[5])
-    return group, stage
+    qkv, out, up, down, _, _, shared, head = (op.params * op.layers for op in operators)
+    group = qkv + out + head * (2.0 - model.tied_embeddings)
+    return group, up + down + shared + model.n_experts * expert_params(operators)
 
 
 def expert_miss(model):
@@ -100,13 +104,15 @@ def expert_miss(model):
 
 def experts_touched(model, tokens):
     """Distinct experts of a layer that a batch of tokens visits, `E [1 - (1 - k/E)^M]`. [1]"""
-    return model.n_experts * -np.expm1(tokens * expert_miss(model))
+    return model.n_experts * (1 - np.exp(tokens * expert_miss(model)))
 
 
 def cached_tokens(model, context_tokens):
     """Tokens kept in the KV cache, summed over layers: windows hold at most their width. [token]"""
-    full = model.n_layers - model.n_window_layers - model.n_linear_layers
-    return full * context_tokens + model.n_window_layers * np.minimum(context_tokens, model.window_tokens)
+    full = (model.n_layers - model.n_window_layers - model.n_linear_layers) * context_tokens
+    if not some(model.n_window_layers > 0):
+        return full
+    return full + model.n_window_layers * np.minimum(context_tokens, model.window_tokens)
 
 
 def kv_bytes_per_token_layer(model, kv_bits, tensor_parallel=1.0):
@@ -132,18 +138,29 @@ def decode_attention_flop(model):
     return np.where(model.kv_lora_rank > 0, absorbed, 4 * model.n_heads * model.d_head)
 
 
-def prefill_attention_flop(model, input_tokens, cached=0.0):
-    """FLOP of causal attention over a prompt whose first `cached` tokens are in the cache, all layers. [FLOP]
+def pair_flop(model):
+    """FLOP of one token of a prompt that attends to another, in one layer: `4 n_q h`, or as MLA expands its cache. [FLOP]"""
+    expanded = 2 * model.n_heads * (model.d_nope + model.d_rope + model.d_value)
+    return np.where(model.kv_lora_rank > 0, expanded, 4 * model.n_heads * model.d_head)
 
-    Pairs of tokens `(S^2 - c^2)/2`: the causal half is counted once. Windows cap what a token sees.
+
+def prefill_pairs(model, input_tokens, cached=0.0):
+    """Pairs of tokens that attend in a prompt whose first `cached` tokens are in the cache, all layers together. [1]
+
+    `(S^2 - c^2)/2`: the causal half is counted once. Windows cap what a token sees.
     """
+    full = model.n_layers - model.n_window_layers - model.n_linear_layers
+    pairs = full * ((input_tokens * input_tokens - cached * cached) / 2)
+    if not some(model.n_window_layers > 0):
+        return pairs
 
-    def pairs(tokens, window):
-        seen = np.minimum(tokens, window)
+    def windowed(tokens):
+        seen = np.minimum(tokens, model.window_tokens)
         return seen * (tokens - seen / 2)
 
-    full = model.n_layers - model.n_window_layers - model.n_linear_layers
-    total = full * (input_tokens**2 - cached**2) / 2
-    total = total + model.n_window_layers * (pairs(input_tokens, model.window_tokens) - pairs(cached, model.window_tokens))
-    expanded = 2 * model.n_heads * (model.d_nope + model.d_rope + model.d_value)
-    return total * np.where(model.kv_lora_rank > 0, expanded, 4 * model.n_heads * model.d_head)
+    return pairs + model.n_window_layers * (windowed(input_tokens) - windowed(cached))
+
+
+def prefill_attention_flop(model, input_tokens, cached=0.0):
+    """FLOP of causal attention over a prompt whose first `cached` tokens are in the cache, all layers. [FLOP]"""
+    return pair_flop(model) * prefill_pairs(model, input_tokens, cached)
