@@ -45,7 +45,6 @@ RENTS = (FACTS["on_demand"], FACTS["reserved"], FACTS["spot"])
 CAUSES = dict(
     arrivals="load by arrivals is not modeled yet; give a batch or clients",
     pools="disaggregated pools are not modeled yet; set prefill_workers to 0",
-    draft="speculative decoding is not modeled yet; set draft_tokens to 0",
     heads="tensor_parallel does not divide the attention heads of {model}",
     experts="expert_parallel does not spread the experts of {model} evenly over the chips",
     fit="{model} does not fit: weights and one request of full length need more memory than the replica of {chip} has",

@@ -91,8 +91,10 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     holds = layout.most_sequences(lay, held, transformer.cached_tokens(c, longest)) >= lay.attention_data_parallel
     room = np.maximum(np.floor(layout.most_sequences(lay, held, cached)), 1.0)
 
+    drafted = serving.draft(c.draft_tokens, c.draft_acceptance, c.draft_cost_share) if some(c.draft_tokens > 0) else serving.PLAIN
+
     def latencies(batch):
-        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch, lay, cached, c.output_tokens, prompt, engine.prefill_charge)
+        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch, lay, cached, c.output_tokens, prompt, engine.prefill_charge, drafted)
         return ttft_s + engine.first_token_time_s, tpot_s, step_s
 
     most, batch, clients = np.minimum(room, c.max_batch), c.batch, c.clients
@@ -103,7 +105,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     in_flight = batch
     capacity_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
     if some(looped := ~np.isnan(clients)):
-        loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, engine)
+        loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, engine, drafted)
         ttft_s, tpot_s = np.where(looped, loop[0] + engine.first_token_time_s, ttft_s), np.where(looped, loop[1], tpot_s)
         step_s, batch, in_flight = np.where(looped, loop[2], step_s), np.where(looped, loop[3], batch), np.where(looped, clients, batch)
 
@@ -130,7 +132,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
         most_sequences=room, prefill_s=prompt.alone_s, decode_step_s=step_s, peak_flop_per_s=d.peak_flop_per_s,
     )  # fmt: skip
     if "extrapolated" in want:
-        out["extrapolated"] = served & _beyond(c, d.activation_bits, batch, longest)
+        out["extrapolated"] = served & (_beyond(c, d.activation_bits, batch, longest) | (c.draft_tokens > 0))
     if "prefill_batch_s" in want:
         out["prefill_batch_s"] = batch * serving.prompt_s(prompt, batch)
     if "batch_limit" in want:
@@ -138,7 +140,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
         out["batch_limit"] = _batch_limit(c, batch, room, late, served)
     sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
     if want & SHARES:
-        out |= _shares(c, law, new_tokens, pairs, sequences, cached, engine.prefill_charge, served)
+        out |= _shares(c, law, new_tokens, pairs, sequences, cached, engine.prefill_charge, drafted, served)
     if want & (MONEY | ROOFLINE):
         read, written = serving.model_flop(d, new_tokens, pairs, cached)
         step_bytes = serving.decode_bytes(held, law, sequences, cached)
@@ -161,8 +163,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
 def _later(c):
     """Bits of what a later capability will model."""
     loaded = ~np.isnan(c.arrival_requests_per_s)
-    pools, draft = (c.prefill_workers > 0) | (c.decode_workers > 0), c.draft_tokens > 0
-    return cause("arrivals", loaded) | cause("pools", pools) | cause("draft", draft)
+    return cause("arrivals", loaded) | cause("pools", (c.prefill_workers > 0) | (c.decode_workers > 0))
 
 
 def _beyond(c, activation_bits, batch, longest):
@@ -188,11 +189,13 @@ def _batch_limit(c, batch, room, late, served):
     return np.select(np.broadcast_arrays(*stops), [5, 3, 1, 2, 0], 4)
 
 
-def _shares(c, law, new_tokens, pairs, sequences, cached, charge, served):
+def _shares(c, law, new_tokens, pairs, sequences, cached, charge, drafted, served):
     """Shares of one mean step, the prompts read in it included, and the largest."""
-    prompts = charge * (sequences - 1) / c.output_tokens
+    prompts = charge * (sequences - 1) / c.output_tokens * drafted.kept
     prompt = serving.prompt_pass(law, new_tokens, pairs, c.chunk_tokens)
-    parts = [d + prompts * p for d, p in zip(step.decode_pass(law, sequences, cached), prompt, strict=True)]
+    parts = [d + prompts * p for d, p in zip(step.decode_pass(law, sequences, cached, drafted.checked), prompt, strict=True)]
+    if drafted is not serving.PLAIN:
+        parts = [part + drafted.cost_share * p for part, p in zip(parts, step.decode_pass(law, sequences, cached), strict=True)]
     total = np.where(served, sum(parts), np.nan)
     shares = [part / total for part in parts]
     bound = np.where(served, np.argmax(np.broadcast_arrays(*shares), axis=0), 4)

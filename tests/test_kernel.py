@@ -193,6 +193,32 @@ def test_a_lone_request_waits_for_nobody_and_a_full_batch_for_the_prompts_of_the
     assert ttft == pytest.approx(prompt.alone_s + step)
 
 
+@pytest.mark.parametrize("acceptance, tokens, kept", [(0.6, 2, 1.96), (0.7, 3, 2.53), (0.8, 5, 3.69), (0.9, 10, 6.86)])
+def test_tokens_kept_of_a_draft(acceptance, tokens, kept):
+    """Leviathan et al. 2023, arXiv:2211.17192, table 1."""
+    assert serving.draft(tokens, acceptance, 0.0).kept == pytest.approx(kept, abs=0.005)
+    assert serving.draft(4.0, 1.0, 0.0).kept == 5 and serving.draft(4.0, 0.0, 0.0).kept == 1
+
+
+def test_drafting_pays_while_reading_weights_and_costs_once_arithmetic_binds():
+    law, _ = a_law()
+    cached = transformer.cached_tokens(LLAMA_70B, 1000.0)
+    drafted = serving.draft(3.0, 0.8, 0.05)
+
+    def gain(sequences):
+        return float(step.decode_time_s(law, sequences, cached) / (serving.step_s(law, sequences, cached, drafted) / drafted.kept))
+
+    assert gain(1.0) == pytest.approx(drafted.kept / (3 * 0.05 + 1), rel=0.01)  # one pass reads the weights for four tokens
+    assert gain(1.0) > gain(100.0) > gain(2000.0) and gain(2000.0) < 1  # four tokens cost four times the arithmetic
+
+
+def test_verifying_drafts_touches_more_experts():
+    law, _ = a_law(DEEPSEEK, weight_bits=8.0)
+    dense, _ = a_law()
+    cost = [float(np.squeeze(step.decode_time_s(of, 4.0, 1.0, 4.0) / step.decode_time_s(of, 4.0, 1.0))) for of in (law, dense)]
+    assert cost[0] > 2 > 1.1 > cost[1]
+
+
 @pytest.mark.parametrize("most", [1.0, 2.0, 37.0, 5000.0])
 @pytest.mark.parametrize("limit", [0.5, 1.0, 1.2, 3.7, 40.0, 1e9])
 @pytest.mark.parametrize("power", [0.3, 1.0, 2.5])

@@ -334,7 +334,6 @@ def test_frontier_is_undominated():
         (dict(workload="burstgpt"), "no figure for input_tokens", False),
         (dict(arrival_requests_per_s=8), "not modeled yet", False),
         (dict(prefill_workers=2), "not modeled yet", False),
-        (dict(draft_tokens=3), "not modeled yet", False),
         (dict(model="deepseek-v3", tensor_parallel=16, expert_parallel=5), "expert_parallel", False),
     ],
 )

@@ -70,22 +70,61 @@ def cached_attention_s(law: Law, pairs, new_tokens, cached_tokens):
         return law.pair_s * pairs / (cached_tokens + new_tokens / 2) + 0.0 / cached_tokens
 
 
-def latencies_s(law: Law, batch, lay, cached_tokens, output_tokens, read: Prompt, charge):
-    """(TTFT without the engine's first-token overhead, TPOT, decode step) with `batch` sequences in flight. [s]
+class Draft(NamedTuple):
+    """Speculative decoding: tokens a sequence puts in a step, tokens it keeps of them, time to draft over a plain step."""
+
+    checked: np.ndarray
+    kept: np.ndarray
+    cost_share: np.ndarray
+
+
+PLAIN = Draft(1.0, 1.0, 0.0)
+
+
+def draft(tokens, acceptance, cost_share) -> Draft:
+    """`tokens` drafted a step, each kept with chance `acceptance` if the one before it was.
+
+    Notes
+    -----
+    A step keeps `(1 - a^(g+1)) / (1 - a)` tokens on average, the model's own included [1]_. Drafting costs `g` draft
+    steps of `cost_share` plain steps; verifying is part of the step, which reads the weights and the cache once.
+
+    References
+    ----------
+    .. [1] Leviathan, Kalman, Matias, "Fast Inference from Transformers via Speculative Decoding", 2023, arXiv:2211.17192.
+
+    Examples
+    --------
+    >>> print(round(float(draft(5.0, 0.8, 0.0).kept), 2))
+    3.69
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kept = np.where(acceptance < 1, (1 - acceptance ** (tokens + 1)) / np.subtract(1.0, acceptance), tokens + 1)
+    return Draft(tokens + 1, kept, tokens * cost_share)
+
+
+def step_s(law: Law, sequences, cached_tokens, drafted: Draft = PLAIN):
+    """One decoding step, drafting included. [s]"""
+    time_s = decode_time_s(law, sequences, cached_tokens, drafted.checked)
+    return time_s if drafted is PLAIN else time_s + drafted.cost_share * decode_time_s(law, sequences, cached_tokens)
+
+
+def latencies_s(law: Law, batch, lay, cached_tokens, output_tokens, read: Prompt, charge, drafted: Draft = PLAIN):
+    """(TTFT without the engine's first-token overhead, TPOT, decode step a token) with `batch` sequences in flight. [s]
 
     With pipeline stages each step of a stage serves `batch / stages` sequences, and a token passes all stages.
     """
     sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
     others = sequences - 1.0
-    step_s = decode_time_s(law, sequences, cached_tokens)
-    arrivals = others / output_tokens  # prompts a step, in steady state
-    tpot_s = step_s + charge * arrivals * prompt_s(read, arrivals)
-    ttft_s = read.alone_s + read.steps * np.minimum(others, 1.0) * step_s
-    return ttft_s, tpot_s, step_s
+    whole_s = step_s(law, sequences, cached_tokens, drafted)
+    arrivals = others / output_tokens  # prompts a token, in steady state
+    tpot_s = whole_s / drafted.kept + charge * arrivals * prompt_s(read, arrivals * drafted.kept)
+    ttft_s = read.alone_s + read.steps * np.minimum(others, 1.0) * whole_s
+    return ttft_s, tpot_s, whole_s / drafted.kept
 
 
-def closed_loop(law: Law, clients, room, lay, cached_tokens, output_tokens, read: Prompt, engine):
-    """(TTFT, TPOT, decode step, running sequences) of `clients` that each send a request when the last is answered. [s]
+def closed_loop(law: Law, clients, room, lay, cached_tokens, output_tokens, read: Prompt, engine, drafted: Draft = PLAIN):
+    """(TTFT, TPOT, decode step a token, running sequences) of `clients` that each send a request when the last is answered. [s]
 
     At most `room` sequences run; the rest wait. A request waits for prompts that came in the same burst, `burst_wait`
     times the prefill time for each to the power 0.8: bursts thin out over the waves of a run. What a request spends
@@ -95,13 +134,13 @@ def closed_loop(law: Law, clients, room, lay, cached_tokens, output_tokens, read
     most = np.minimum(clients, room)
     running = most
     for _ in range(4):
-        ttft_s, tpot_s, step_s = latencies_s(law, running, lay, cached_tokens, output_tokens, read, engine.prefill_charge)
+        ttft_s, tpot_s, token_s = latencies_s(law, running, lay, cached_tokens, output_tokens, read, engine.prefill_charge, drafted)
         burst_s = engine.burst_wait * np.maximum(most - 1, 0) ** 0.8 * prompt_s(read, 1.0) * lay.attention_data_parallel
         answer_s = np.maximum(output_tokens - 1, 1.0) * tpot_s
         first_s = ttft_s + burst_s
         running = np.minimum(most, clients * answer_s / (first_s + answer_s))
     queue_s = engine.overflow_wait * np.maximum(clients / most - 1, 0) * (first_s + answer_s)
-    return first_s + queue_s, tpot_s, step_s, running
+    return first_s + queue_s, tpot_s, token_s, running
 
 
 def lateness(ttft_s, tpot_s, ttft_slo_s, tpot_slo_s):

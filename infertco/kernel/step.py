@@ -207,24 +207,26 @@ def split_s(law: Law, tokens, group_tokens, head_tokens):
     return compute_s, total_s - compute_s
 
 
-def decode_time_s(law: Law, sequences, cached_tokens):
-    """One decoding step of `sequences` sequences with `cached_tokens` tokens in all their layers together. [s]"""
-    attention_s = sequences * roofline.norm(law.attention_compute_s * cached_tokens, law.attention_memory_s * cached_tokens + law.state_s)
-    own = sequences / law.groups
-    return operators_s(law, sequences, own, own) + attention_s + law.fixed_s + (law.linear_s + law.sequence_s) * sequences
+def decode_time_s(law: Law, sequences, cached_tokens, checked=1.0):
+    """One decoding step of `sequences` sequences with `cached_tokens` tokens in all their layers together. [s]
+
+    Each puts `checked` tokens into the step: its last one, and the drafted ones that are verified with it.
+    """
+    tokens = sequences * checked
+    own = tokens / law.groups
+    attention_s = sequences * roofline.norm(law.attention_compute_s * cached_tokens * checked, law.attention_memory_s * cached_tokens + law.state_s)
+    return operators_s(law, tokens, own, own) + attention_s + law.fixed_s + law.linear_s * tokens + law.sequence_s * sequences
 
 
-def decode_pass(law: Law, sequences, cached_tokens) -> Pass:
+def decode_pass(law: Law, sequences, cached_tokens, checked=1.0) -> Pass:
     """`decode_time_s` by what takes it."""
-    own = sequences / law.groups
-    compute_s, memory_s = split_s(law, sequences, own, own)
-    a = sequences * law.attention_compute_s * cached_tokens
+    tokens = sequences * checked
+    own = tokens / law.groups
+    compute_s, memory_s = split_s(law, tokens, own, own)
+    a = tokens * law.attention_compute_s * cached_tokens
     b = sequences * (law.attention_memory_s * cached_tokens + law.state_s)
     total = roofline.norm(a, b)
-    return Pass(
-        compute_s + share(a, total), memory_s + share(b, total), law.linear_s * sequences,
-        law.fixed_s + law.sequence_s * sequences,
-    )  # fmt: skip
+    return Pass(compute_s + share(a, total), memory_s + share(b, total), law.linear_s * tokens, law.fixed_s + law.sequence_s * sequences)
 
 
 def share(part_s, total_s):
