@@ -43,7 +43,7 @@ GROUPS = {  # by ownership
 }
 RENTS = (FACTS["on_demand"], FACTS["reserved"], FACTS["spot"])
 CAUSES = dict(
-    arrivals="load by arrivals is not modeled yet; give a batch or clients",
+    saturated="saturated: more requests arrive than the replica of {chip} can answer; capacity_requests_per_s says how many it can",
     pools="disaggregated pools are not modeled yet; set prefill_workers to 0",
     heads="tensor_parallel does not divide the attention heads of {model}",
     experts="expert_parallel does not spread the experts of {model} evenly over the chips",

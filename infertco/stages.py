@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, layout, roofline, serving, step, transformer
+from .kernel import cost, layout, queueing, roofline, serving, step, transformer
 from .kernel.rows import chosen, some
 from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
@@ -102,25 +102,33 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
         found = serving.largest_batch(most, lambda tried: serving.lateness(*latencies(tried)[:2], c.ttft_slo_s, c.tpot_slo_s))
         batch = chosen(batch, found)
     ttft_s, tpot_s, step_s = latencies(batch)
-    in_flight = batch
-    capacity_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
+    requests_per_s = capacity_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
     if some(looped := ~np.isnan(clients)):
-        loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, engine, drafted)
-        ttft_s, tpot_s = np.where(looped, loop[0] + engine.first_token_time_s, ttft_s), np.where(looped, loop[1], tpot_s)
-        step_s, batch, in_flight = np.where(looped, loop[2], step_s), np.where(looped, loop[3], batch), np.where(looped, clients, batch)
+        first_s, token_s, loop_step_s, running = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, engine, drafted)
+        ttft_s, tpot_s = np.where(looped, first_s + engine.first_token_time_s, ttft_s), np.where(looped, token_s, tpot_s)
+        step_s, batch = np.where(looped, loop_step_s, step_s), np.where(looped, running, batch)
+        requests_per_s = np.where(looped, clients / (ttft_s + (c.output_tokens - 1) * tpot_s), requests_per_s)
+    tails, saturated = {}, False
+    if some(arriving := ~np.isnan(c.arrival_requests_per_s)):
+        line = _under_arrivals(c, most, latencies, prompt)
+        ttft_s, tpot_s, step_s = (np.where(arriving, x, y) for x, y in ((line.ttft_s, ttft_s), (line.tpot_s, tpot_s), (line.step_s, step_s)))
+        batch, requests_per_s = np.where(arriving, line.running, batch), np.where(arriving, c.arrival_requests_per_s, requests_per_s)
+        tails, saturated = line.tails, arriving & line.saturated
 
     faults = d.faults | lacking(c, "workload") | _later(c)
     laid_out = faults == 0
-    faults = faults | cause("fit", laid_out & ~holds) | cause("batch", laid_out & holds & (batch > room))
+    faults = faults | cause("fit", laid_out & ~holds) | cause("batch", laid_out & holds & (c.batch > room))
+    capacity_per_s = np.where(faults == 0, capacity_per_s, np.nan)
+    faults = faults | cause("saturated", laid_out & holds & saturated)
     served = faults == 0
-    ttft_s, tpot_s = np.where(served, ttft_s, np.nan), np.where(served, tpot_s, np.nan)
+    ttft_s, tpot_s, requests_per_s = (np.where(served, x, np.nan) for x in (ttft_s, tpot_s, requests_per_s))
 
-    requests_per_s = in_flight / (ttft_s + (c.output_tokens - 1) * tpot_s)
-    capacity_per_s = np.where(served, capacity_per_s, np.nan)
     tokens_per_s = requests_per_s * c.output_tokens
     per_chip = tokens_per_s / lay.chips
-    faults = faults | cause("ttft", ttft_s > c.ttft_slo_s) | cause("tpot", tpot_s > c.tpot_slo_s)
-    faults = faults | cause("quantile", served & ~np.isnan(c.slo_quantile)) | cause("context", served & (longest > c.max_context_tokens))
+    judged_ttft_s, judged_tpot_s = tails.get("judged", (ttft_s, tpot_s))
+    faults = faults | cause("ttft", served & (judged_ttft_s > c.ttft_slo_s)) | cause("tpot", served & (judged_tpot_s > c.tpot_slo_s))
+    unjudged = served & ~np.isnan(c.slo_quantile) & ~arriving
+    faults = faults | cause("quantile", unjudged) | cause("context", served & (longest > c.max_context_tokens))
     batch = np.where(laid_out | ~np.isnan(c.batch), batch, np.nan)
     out = dict(
         weight_bits=lay.weight_bits, kv_bits=lay.kv_bits, activation_bits=d.activation_bits, tensor_parallel=lay.tensor_parallel,
@@ -133,6 +141,8 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     )  # fmt: skip
     if "extrapolated" in want:
         out["extrapolated"] = served & (_beyond(c, d.activation_bits, batch, longest) | (c.draft_tokens > 0))
+    for name in {"ttft_p95_s", "tpot_p95_s"} & want:
+        out[name] = np.where(served & arriving, tails.get(name, np.nan), np.nan)
     if "prefill_batch_s" in want:
         out["prefill_batch_s"] = batch * serving.prompt_s(prompt, batch)
     if "batch_limit" in want:
@@ -160,10 +170,53 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     return out | dict(faults=faults) | _intervals(c, out, want)
 
 
+class Line(NamedTuple):
+    """A replica under random arrivals: means, what runs, quantiles by name, and where there is no steady state."""
+
+    ttft_s: np.ndarray
+    tpot_s: np.ndarray
+    step_s: np.ndarray
+    running: np.ndarray
+    saturated: np.ndarray
+    tails: dict
+
+
+def _under_arrivals(c, most, latencies, prompt) -> Line:
+    """Latencies of the rows with `arrival_requests_per_s`: a line for one of `most` places, and a line for reading the prompt."""
+    rate, most = c.arrival_requests_per_s, np.broadcast_to(most, c.n)
+    running = queueing.nodes(most)
+    first_s, token_s, step_s = latencies(running)
+    served_s = first_s + (c.output_tokens - 1) * token_s
+    quantiles = c.slo_quantile if some(~np.isnan(c.slo_quantile)) else np.nan
+    levels = (0.95, *np.unique(quantiles[~np.isnan(quantiles)] if np.ndim(quantiles) else [] if quantiles != quantiles else [quantiles]))
+    place = queueing.replica(rate, running, served_s, c.arrival_cv, _spread(c, "output"), levels)
+    reading = queueing.pool(rate, serving.prompt_s(prompt, 1.0), 1, c.arrival_cv, _spread(c, "input"))
+    waiting = queueing.either(place.wait, reading)
+    mean = lambda f: np.sum(place.weights * f, axis=0)  # noqa: E731
+    first_s = mean(first_s)
+
+    def at(i):
+        return first_s + queueing.wait_quantile_s(waiting, levels[i]), latencies(np.maximum(place.beside[i], 1.0))[1]
+
+    tails = dict(zip(("ttft_p95_s", "tpot_p95_s"), at(0), strict=True))
+    ttft_s, tpot_s = first_s + queueing.mean_wait_s(waiting), mean(token_s)
+    if len(levels) > 1:
+        judged = ttft_s, tpot_s
+        for i in range(1, len(levels)):
+            judged = tuple(np.where(quantiles == levels[i], x, y) for x, y in zip(at(i), judged, strict=True))
+        tails["judged"] = judged
+    return Line(ttft_s, tpot_s, mean(step_s), place.running, place.saturated | np.isnan(ttft_s), tails)
+
+
+def _spread(c, which):
+    """Squared coefficient of variation of a length: lognormal between its median and its mean; exponential where no median is known."""
+    median, mean = getattr(c, f"{which}_tokens_p50"), getattr(c, f"{which}_tokens")
+    return chosen(np.clip((mean / median) ** 2 - 1, 0.0, 10.0), 1.0)
+
+
 def _later(c):
     """Bits of what a later capability will model."""
-    loaded = ~np.isnan(c.arrival_requests_per_s)
-    return cause("arrivals", loaded) | cause("pools", (c.prefill_workers > 0) | (c.decode_workers > 0))
+    return cause("pools", (c.prefill_workers > 0) | (c.decode_workers > 0))
 
 
 def _beyond(c, activation_bits, batch, longest):
@@ -183,7 +236,7 @@ def _unlinked(c, lay):
 
 def _batch_limit(c, batch, room, late, served):
     """What stopped the batch: index into reasons.LIMITS."""
-    given = ~np.isnan(c.batch) | ~np.isnan(c.clients)
+    given = ~np.isnan(c.batch) | ~np.isnan(c.clients) | ~np.isnan(c.arrival_requests_per_s)
     tpot, ttft = late[1] > c.tpot_slo_s, late[0] > c.ttft_slo_s
     stops = [~served, given, tpot, ttft, batch >= room]
     return np.select(np.broadcast_arrays(*stops), [5, 3, 1, 2, 0], 4)
@@ -239,10 +292,11 @@ def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want
 
 
 def _utilization(c, requests_per_s, capacity_per_s):
-    """As typed or assumed; under clients without a typed one, the rate over the capacity."""
-    if not some(~np.isnan(c.clients)):
+    """As typed or assumed; under clients or arrivals without a typed one, the rate over the capacity."""
+    loaded = ~np.isnan(c.clients) | ~np.isnan(c.arrival_requests_per_s)
+    if not some(loaded):
         return c.utilization
-    derived = ~np.isnan(c.clients) & ~np.asarray(c.named().get("utilization", False))
+    derived = loaded & ~np.asarray(c.named().get("utilization", False))
     return np.where(derived, np.minimum(requests_per_s / capacity_per_s, 1.0), c.utilization)
 
 

@@ -202,7 +202,7 @@ def test_tokens_kept_of_a_draft(acceptance, tokens, kept):
 
 def test_drafting_pays_while_reading_weights_and_costs_once_arithmetic_binds():
     law, _ = a_law()
-    cached = transformer.cached_tokens(LLAMA_70B, 1000.0)
+    cached = transformer.cached_tokens(LLAMA_70B, 1.0)
     drafted = serving.draft(3.0, 0.8, 0.05)
 
     def gain(sequences):

@@ -332,7 +332,7 @@ def test_frontier_is_undominated():
         (dict(batch=5000, tensor_parallel=8), "the batch does not fit", False),
         (dict(chip="mtia-300", tensor_parallel=4), "no figure for", False),
         (dict(workload="burstgpt"), "no figure for input_tokens", False),
-        (dict(arrival_requests_per_s=8), "not modeled yet", False),
+        (dict(arrival_requests_per_s=8), "saturated", True),
         (dict(prefill_workers=2), "not modeled yet", False),
         (dict(model="deepseek-v3", tensor_parallel=16, expert_parallel=5), "expert_parallel", False),
     ],
@@ -341,6 +341,56 @@ def test_what_cannot_be_served_says_why(changes, word, fits):
     row = one(**changes)
     assert word in row["reason"] and np.isnan(row["tpot_s"]) and np.isnan(row["usd_per_mtok"])
     assert not row["meets_slo"] and not row["extrapolated"] and row["fits_memory"] == fits
+
+
+# --- open traffic
+
+LOADED_BY = np.array([0.001, 0.2, 0.5, 0.8, 0.95])
+
+
+def under_arrivals(shares=LOADED_BY, outputs=None, **changes):
+    base = ic.scenario(tensor_parallel=4, **changes)
+    most = ic.evaluate(base.vary(ttft_slo_s=np.nan, tpot_slo_s=np.nan), ["capacity_requests_per_s"])["capacity_requests_per_s"][0]
+    return ic.sweep(base, outputs, arrival_requests_per_s=shares * most), most
+
+
+def test_a_lone_arrival_sees_an_empty_replica():
+    table, _ = under_arrivals(np.array([1e-6]), chunk_tokens=1e6)
+    alone = one(tensor_parallel=4, batch=1, chunk_tokens=1e6)
+    assert table["ttft_s"][0] == pytest.approx(alone["ttft_s"], rel=1e-4)
+    assert table["tpot_s"][0] == pytest.approx(alone["tpot_s"], rel=1e-4)
+
+
+def test_more_arrivals_wait_longer_and_littles_law_holds():
+    table, _ = under_arrivals(outputs=["ttft_s", "tpot_s", "ttft_p95_s", "tpot_p95_s", "requests_per_s"])
+    assert (table[["ttft_s", "tpot_s", "batch"]].diff()[1:] > 0).all(axis=None)
+    assert (table["ttft_p95_s"][1:] > table["ttft_s"][1:]).all() and (table["tpot_p95_s"][1:] > table["tpot_s"][1:]).all()
+    answers = (ic.scenario().workload.output_tokens - 1) * table["tpot_s"]
+    running = table["requests_per_s"] * answers  # the rest of the batch reads its prompt
+    assert (running <= table["batch"]).all() and running[3] == pytest.approx(table["batch"][3], rel=0.15)
+
+
+def test_saturated_traffic_has_no_latency_but_its_capacity():
+    table, most = under_arrivals(np.array([0.999, 1.001, 3.0]), outputs=["ttft_s", "tpot_s", "usd_per_mtok", "capacity_requests_per_s", "requests_per_s", "reason"])
+    assert np.isfinite(table["ttft_s"][0]) and table[["ttft_s", "tpot_s", "usd_per_mtok", "requests_per_s"]][1:].isna().all(axis=None)
+    assert table["reason"].str.contains("saturated").tolist() == [False, True, True]
+    assert (0 < table["capacity_requests_per_s"]).all() and (table["capacity_requests_per_s"] <= most * (1 + 1e-9)).all()
+
+
+def test_bursts_wait_longer_and_a_quantile_is_stricter_than_the_mean():
+    smooth, bursty = (under_arrivals(np.array([0.6]), arrival_cv=cv)[0]["ttft_s"][0] for cv in (1.0, 4.0))
+    assert bursty > 1.5 * smooth
+    table, _ = under_arrivals(np.array([0.6]), ["ttft_s", "ttft_p95_s"])
+    between = np.sqrt(table["ttft_s"][0] * table["ttft_p95_s"][0])
+    judged = [under_arrivals(np.array([0.6]), ttft_slo_s=between, tpot_slo_s=np.nan, slo_quantile=q)[0]["meets_slo"][0] for q in (None, 0.5, 0.95)]
+    assert judged == [True, True, False]
+
+
+def test_utilization_follows_from_arrivals_unless_typed():
+    derived, _ = under_arrivals(np.array([0.2, 0.4]), ["usd_per_mtok", "requests_per_s", "capacity_requests_per_s"], ttft_slo_s=np.nan, tpot_slo_s=np.nan)
+    assert derived["usd_per_mtok"][0] == pytest.approx(2 * derived["usd_per_mtok"][1], rel=0.03)  # twice the idle time
+    typed, _ = under_arrivals(np.array([0.2, 0.4]), ["usd_per_mtok"], utilization=0.5)
+    assert typed["usd_per_mtok"][0] == pytest.approx(typed["usd_per_mtok"][1], rel=0.03)
 
 
 def test_a_chip_without_a_price_keeps_its_latency():

@@ -136,6 +136,17 @@ def wait_quantile_s(wait: Wait, level):
         return wait.scale_s * np.log(np.maximum(wait.probability / (1 - np.asarray(level, dtype=float)), 1.0))
 
 
+def either(one: Wait, other: Wait) -> Wait:
+    """Two lines after another as one: probability that either holds a request up, and their mean waits added.
+
+    The sum of two exponential waits is not one; its mean is kept, its tail falls a little too slowly.
+    """
+    probability = 1 - (1 - one.probability) * (1 - other.probability)
+    mean_s = mean_wait_s(one) + mean_wait_s(other)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return Wait(probability, np.where(probability > 0, mean_s / probability, one.scale_s))
+
+
 # ---------------------------------------------------------------- one replica
 def nodes(most, count=16):
     """Numbers running at which to ask for the service time: geometric from 1 to `most`, shape (count, ...).
