@@ -7,7 +7,7 @@ outputs need are run. Texts stay numbers until the end (`reasons.texts`).
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, layout, roofline, serving, step, transformer
+from .kernel import cost, layout, pools, roofline, serving, step, transformer
 from .kernel.layout import chosen
 from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
@@ -32,34 +32,53 @@ def model(c: Columns, want: set) -> dict:
     shape = transformer.shape(c)
     cut = transformer.cut_params(c, shape)
     usable = layout.usable_bytes(c, c)
-    lay = layout.layout(c, c, c, cut, longest, weight_bits, kv_bits)
+    pooled, decode_workers = c.decode_workers > 0, np.maximum(c.decode_workers, 1.0)
+    reader, writer = pools.workers(c, pooled) if np.any(pooled) else (c, c)
+    lay = layout.layout(c, c, writer, cut, longest, weight_bits, kv_bits)
     holds = layout.most_sequences(c, usable, cut, lay, longest) >= lay.attention_data_parallel
-    room = np.maximum(np.floor(layout.most_sequences(c, usable, cut, lay, mean)), 1.0)
+    room = decode_workers * np.maximum(np.floor(layout.most_sequences(c, usable, cut, lay, mean)), 1.0)
 
     form, peak, rates = step.attainable(c, lay, activation_bits, c)
     attention_flop = transformer.prefill_attention_flop(c, c.input_tokens, c.input_tokens - new_tokens)
     law = step.law(c, shape, lay, rates, c, attention_flop)
-    prompt = serving.prompt(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
-    cached = transformer.cached_tokens(c, mean)
+    cached, charge, prefill_lay = transformer.cached_tokens(c, mean), c.prefill_charge, lay
+    if np.any(pooled):
+        prefill_lay = layout.layout(c, c, reader, cut, c.input_tokens, weight_bits, kv_bits)
+        holds = holds & (layout.most_sequences(c, usable, cut, prefill_lay, c.input_tokens) >= prefill_lay.attention_data_parallel)
+        pool = _pools(c, shape, lay, prefill_lay, activation_bits, attention_flop, new_tokens, pooled)
+        prompt, charge = pool.read, np.where(pooled, 0.0, charge)
+    else:
+        prompt = serving.prompt(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
 
     def latencies(batch):
-        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch, lay, cached, c.output_tokens, prompt, c.prefill_charge)
+        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch / decode_workers, lay, cached, c.output_tokens, prompt, charge)
+        ttft_s = np.where(pooled, pool.first_s, ttft_s) if np.any(pooled) else ttft_s
         return ttft_s + c.first_token_time_s, tpot_s, step_s
 
-    most, batch, clients = np.minimum(room, c.max_batch), c.batch, c.clients
+    most, batch, clients = np.minimum(room, c.max_batch * decode_workers), c.batch, c.clients
     if np.any(np.isnan(batch)):
         found = serving.largest_batch(most, lambda tried: serving.lateness(*latencies(tried)[:2], c.ttft_slo_s, c.tpot_slo_s))
         batch = chosen(batch, found)
     ttft_s, tpot_s, step_s = latencies(batch)
-    in_flight = batch
+    in_flight, chips = batch, lay.chips
     capacity_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
+    if np.any(pooled):
+        readers = pools.prefill_workers(pool, batch, step_s, c.output_tokens)
+        capacity_per_s = np.where(pooled, pools.capacity_per_s(pool, readers, batch, step_s, c.output_tokens), capacity_per_s)
+        in_flight = np.where(pooled, capacity_per_s * (ttft_s + (c.output_tokens - 1) * tpot_s), in_flight)
     if np.any(looped := ~np.isnan(clients)):
         loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, c)
+        if np.any(pooled):
+            *apart, looped_readers = pools.closed_loop(law, clients, most, lay, cached, c.output_tokens, pool, c)
+            loop = [np.where(pooled, a, b) for a, b in zip((*apart[:2], apart[1], apart[2]), loop, strict=True)]
+            readers = np.where(looped, looped_readers, readers)
         ttft_s, tpot_s = np.where(looped, loop[0] + c.first_token_time_s, ttft_s), np.where(looped, loop[1], tpot_s)
         step_s, batch, in_flight = np.where(looped, loop[2], step_s), np.where(looped, loop[3], batch), np.where(looped, clients, batch)
 
+    chips = np.where(pooled, decode_workers * lay.chips + readers * prefill_lay.chips, chips) if np.any(pooled) else chips
+
     faults = lacking(c, "model") | lacking(c, "workload") | lacking(c, "memory") | _later(c)
-    faults = faults | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay)
+    faults = faults | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay._replace(chips=chips)) | _unlinked(c, lay)
     faults = faults | cause("heads", ~layout.divides_heads(c, lay.tensor_parallel)) | cause("experts", ~layout.divides_experts(c, lay))
     laid_out = faults == 0
     faults = faults | cause("fit", laid_out & ~holds) | cause("batch", laid_out & holds & (batch > room))
@@ -69,14 +88,14 @@ def model(c: Columns, want: set) -> dict:
     requests_per_s = in_flight / (ttft_s + (c.output_tokens - 1) * tpot_s)
     capacity_per_s = np.where(served, capacity_per_s, np.nan)
     tokens_per_s = requests_per_s * c.output_tokens
-    per_chip = tokens_per_s / lay.chips
+    per_chip = tokens_per_s / chips
     faults = faults | cause("ttft", ttft_s > c.ttft_slo_s) | cause("tpot", tpot_s > c.tpot_slo_s)
     faults = faults | cause("quantile", served & ~np.isnan(c.slo_quantile)) | cause("context", served & (longest > c.max_context_tokens))
     batch = np.where(laid_out | ~np.isnan(c.batch), batch, np.nan)
     out = dict(
         weight_bits=weight_bits, kv_bits=kv_bits, activation_bits=activation_bits, tensor_parallel=lay.tensor_parallel,
         pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,
-        chips_per_replica=lay.chips, compute_format=form, fits_memory=served | laid_out & ~unfit(faults),
+        chips_per_replica=chips, compute_format=form, fits_memory=served | laid_out & ~unfit(faults),
         meets_slo=served & ~missed(faults), extrapolated=served & _beyond(c, activation_bits, batch, longest),
         ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
         output_tokens_per_s=tokens_per_s, output_tokens_per_s_per_chip=per_chip, output_tokens_per_s_per_user=1 / tpot_s,
@@ -87,21 +106,22 @@ def model(c: Columns, want: set) -> dict:
     if "batch_limit" in want:
         late = latencies(batch + 1)
         out["batch_limit"] = _batch_limit(c, batch, room, late, served)
-    sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
+    sequences = np.maximum(batch / decode_workers / lay.pipeline_parallel, 1.0)
     if want & SHARES:
-        out |= _shares(c, law, new_tokens, sequences, cached, lay, served)
+        out |= _shares(c, law, new_tokens, sequences, cached, lay, charge, served)
     if want & (MONEY | ROOFLINE):
         flop = serving.model_flop(c, shape, new_tokens, attention_flop, cached, c.output_tokens)
     if want & MONEY:
         step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
-        bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
-        out |= dict(mfu=requests_per_s * sum(flop) / (lay.chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
+        bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel) * (lay.chips / chips)
+        out |= dict(mfu=requests_per_s * sum(flop) / (chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
         phase = hits = None
         if want & DETAIL:
             arrivals = (sequences - 1) / c.output_tokens
-            phase = c.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
-            hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
-        money, unpriced = _money(c, lay.chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
+            charge = np.where(pooled, prefill_lay.chips / lay.chips, charge)  # chip-seconds of both pools
+            phase = charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
+            hits = charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
+        money, unpriced = _money(c, chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
@@ -110,11 +130,23 @@ def model(c: Columns, want: set) -> dict:
 
 
 
+def _pools(c, shape, lay, prefill_lay, activation_bits, attention_flop, new_tokens, pooled):
+    """The prefill pool beside the decode pool: how long it reads a prompt and hands its cache over."""
+    law = step.law(c, shape, prefill_lay, step.attainable(c, prefill_lay, activation_bits, c)[2], c, attention_flop)
+    read = serving.prompt(law, new_tokens, c.chunk_tokens, prefill_lay.attention_data_parallel)
+    chips = c.decode_workers * lay.chips + np.maximum(c.prefill_workers, 1.0) * prefill_lay.chips
+    link = c.kv_transfer_efficiency * layout.link_bytes_per_s(c, chips)
+    fewest = np.minimum(lay.tensor_parallel * lay.pipeline_parallel, prefill_lay.tensor_parallel * prefill_lay.pipeline_parallel)
+    handed = transformer.kv_bytes(c, c.input_tokens, lay.kv_bits, fewest)
+    hand_off_s = np.where(pooled, pools.hand_off_s(handed, link, read.alone_s, c.n_layers), 0.0)
+    return pools.Pools(pooled, np.maximum(c.decode_workers, 1.0), c.prefill_workers, prefill_lay.attention_data_parallel, read, hand_off_s)
+
+
 def _later(c):
     """Bits of what a later capability will model."""
     loaded = ~np.isnan(c.arrival_requests_per_s)
-    pools, draft = (c.prefill_workers > 0) | (c.decode_workers > 0), c.draft_tokens > 0
-    return cause("arrivals", loaded) | cause("pools", pools) | cause("draft", draft)
+    alone, draft = (c.prefill_workers > 0) & ~(c.decode_workers > 0), c.draft_tokens > 0
+    return cause("arrivals", loaded) | cause("pools", alone) | cause("draft", draft)
 
 
 def _beyond(c, activation_bits, batch, longest):
@@ -140,9 +172,9 @@ def _batch_limit(c, batch, room, late, served):
     return np.select(np.broadcast_arrays(*stops), [5, 3, 1, 2, 0], 4)
 
 
-def _shares(c, law, new_tokens, sequences, cached, lay, served):
+def _shares(c, law, new_tokens, sequences, cached, lay, charge, served):
     """Shares of one mean step, the prompts read in it included, and the largest."""
-    prompts = c.prefill_charge * (sequences - 1) / c.output_tokens
+    prompts = charge * (sequences - 1) / c.output_tokens
     prompt = serving.prompt_pass(law, new_tokens, c.chunk_tokens, lay.attention_data_parallel)
     parts = [d + prompts * p for d, p in zip(step.decode_pass(law, sequences, cached), prompt, strict=True)]
     total = np.where(served, sum(parts), np.nan)
