@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, layout, queueing, roofline, serving, step, transformer
+from .kernel import cost, layout, pools, queueing, roofline, serving, step, transformer
 from .kernel.rows import chosen, some
 from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
@@ -33,6 +33,20 @@ class Engine(NamedTuple):
     overflow_wait: np.ndarray
 
 
+class Reader(NamedTuple):
+    """A worker that only reads prompts, and how it hands the cache to those that answer; on rows without pools the replica itself."""
+
+    there: np.ndarray
+    decode_workers: np.ndarray
+    prefill_workers: np.ndarray
+    lay: layout.Layout
+    held: layout.Memory
+    law: step.Law
+    bytes_per_s: np.ndarray  # link to the other pool
+    token_bytes: np.ndarray  # cache of a token and layer on the chip that sends most
+    state_bytes: np.ndarray
+
+
 class Deployed(NamedTuple):
     """A model on its chips, whatever is asked of it: coefficients that many requests, batches and prices share; (deployments)."""
 
@@ -40,6 +54,7 @@ class Deployed(NamedTuple):
     lay: layout.Layout
     held: layout.Memory
     law: step.Law
+    reader: Reader | None
     engine: Engine
     compute_format: np.ndarray
     peak_flop_per_s: np.ndarray
@@ -69,14 +84,32 @@ def deploy(c: Columns) -> Deployed:
     activation_bits = chosen(c.activation_bits, np.where(weight_bits == 8, 8.0, 16.0))
     shape = transformer.shape(c)
     cut = transformer.cut_params(c, shape)
-    lay = layout.layout(c, c, c, cut, c.input_tokens + c.output_tokens, weight_bits, kv_bits)
+    pooled = c.decode_workers > 0
+    reads, writes = pools.workers(c, pooled) if some(pooled) else (c, c)
+    lay = layout.layout(c, c, writes, cut, c.input_tokens + c.output_tokens, weight_bits, kv_bits)
     form, peak, rates = step.attainable(c, lay, activation_bits, c)
+    reader, engine = None, Engine(c.prefill_charge, c.first_token_time_s, c.burst_wait, c.overflow_wait)
+    if some(pooled):
+        reader = _reader(c, shape, cut, lay, layout.layout(c, c, reads, cut, c.input_tokens, weight_bits, kv_bits), activation_bits)
+        engine = engine._replace(prefill_charge=np.where(pooled, 0.0, engine.prefill_charge))  # answers wait for no prompt
     faults = lacking(c, "model") | lacking(c, "memory") | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay)
+    faults = faults | cause("pools", (c.prefill_workers > 0) & (c.decode_workers == 0))
     faults = faults | cause("heads", ~layout.divides_heads(c, lay.tensor_parallel)) | cause("experts", ~layout.divides_experts(c, lay))
     return Deployed(
-        activation_bits, lay, layout.memory(c, c, c, shape, cut, lay), step.law(c, shape, lay, rates, c),
-        Engine(c.prefill_charge, c.first_token_time_s, c.burst_wait, c.overflow_wait), form, peak, transformer.active_params(c, shape), shape.head.params,
+        activation_bits, lay, layout.memory(c, c, c, shape, cut, lay), step.law(c, shape, lay, rates, c), reader, engine, form, peak,
+        transformer.active_params(c, shape), shape.head.params,
         transformer.pair_flop(c), transformer.decode_attention_flop(c), faults,
+    )  # fmt: skip
+
+
+def _reader(c, shape, cut, lay, own, activation_bits) -> Reader:
+    rates = step.attainable(c, own, activation_bits, c)[2]
+    fewest = np.minimum(lay.tensor_parallel * lay.pipeline_parallel, own.tensor_parallel * own.pipeline_parallel)
+    chips = c.decode_workers * lay.chips + np.maximum(c.prefill_workers, 1.0) * own.chips
+    return Reader(
+        c.decode_workers > 0, np.maximum(c.decode_workers, 1.0), c.prefill_workers, own, layout.memory(c, c, c, shape, cut, own),
+        step.law(c, shape, own, rates, c), c.kv_transfer_efficiency * layout.link_bytes_per_s(c, chips),
+        transformer.kv_bytes_per_token_layer(c, lay.kv_bits, fewest), c.n_linear_layers * c.linear_state_bytes / fewest,
     )  # fmt: skip
 
 
@@ -86,36 +119,51 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     new_tokens = np.maximum(c.input_tokens * (1 - c.prefix_hit_rate), 1.0)
     longest = c.input_tokens + c.output_tokens
     pairs = transformer.prefill_pairs(c, c.input_tokens, c.input_tokens - new_tokens)
-    prompt = serving.prompt(law, new_tokens, pairs, c.chunk_tokens)
     cached = transformer.cached_tokens(c, c.input_tokens + c.output_tokens / 2)
     holds = layout.most_sequences(lay, held, transformer.cached_tokens(c, longest)) >= lay.attention_data_parallel
     room = np.maximum(np.floor(layout.most_sequences(lay, held, cached)), 1.0)
-
+    pool, workers, pooled = None, 1.0, False
+    if d.reader is None:
+        prompt = serving.prompt(law, new_tokens, pairs, c.chunk_tokens)
+    else:
+        pool, reader_holds = _pools(c, d.reader, new_tokens, pairs)
+        prompt, workers, pooled, holds = pool.read, pool.decode_workers, pool.there, holds & reader_holds
+        room = room * workers
     drafted = serving.draft(c.draft_tokens, c.draft_acceptance, c.draft_cost_share) if some(c.draft_tokens > 0) else serving.PLAIN
 
     def latencies(batch):
-        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch, lay, cached, c.output_tokens, prompt, engine.prefill_charge, drafted)
+        ttft_s, tpot_s, step_s = serving.latencies_s(law, batch / workers, lay, cached, c.output_tokens, prompt, engine.prefill_charge, drafted)
+        ttft_s = ttft_s if pool is None else np.where(pooled, pool.first_s, ttft_s)
         return ttft_s + engine.first_token_time_s, tpot_s, step_s
 
-    most, batch, clients = np.minimum(room, c.max_batch), c.batch, c.clients
+    most, batch, clients = np.minimum(room, c.max_batch * workers), c.batch, c.clients
     if some(np.isnan(batch)):
         found = serving.largest_batch(most, lambda tried: serving.lateness(*latencies(tried)[:2], c.ttft_slo_s, c.tpot_slo_s))
         batch = chosen(batch, found)
     ttft_s, tpot_s, step_s = latencies(batch)
-    requests_per_s = capacity_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
+    requests_per_s = batch / (ttft_s + (c.output_tokens - 1) * tpot_s)
+    if pool is not None:
+        readers = pools.prefill_workers(pool, batch, step_s, c.output_tokens)
+        requests_per_s = np.where(pooled, pools.capacity_per_s(pool, readers, batch, step_s, c.output_tokens), requests_per_s)
+    capacity_per_s = requests_per_s
     if some(looped := ~np.isnan(clients)):
-        first_s, token_s, loop_step_s, running = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, engine, drafted)
-        ttft_s, tpot_s = np.where(looped, first_s + engine.first_token_time_s, ttft_s), np.where(looped, token_s, tpot_s)
-        step_s, batch = np.where(looped, loop_step_s, step_s), np.where(looped, running, batch)
+        loop = serving.closed_loop(law, clients, most, lay, cached, c.output_tokens, prompt, engine, drafted)
+        if pool is not None:
+            first_s, token_s, running = pools.closed_loop(clients, readers, most, lambda running: latencies(running)[2], c.output_tokens, pool, engine)
+            loop = [np.where(pooled, x, y) for x, y in zip((first_s, token_s, token_s, running), loop, strict=True)]
+        ttft_s, tpot_s = np.where(looped, loop[0] + engine.first_token_time_s, ttft_s), np.where(looped, loop[1], tpot_s)
+        step_s, batch = np.where(looped, loop[2], step_s), np.where(looped, loop[3], batch)
         requests_per_s = np.where(looped, clients / (ttft_s + (c.output_tokens - 1) * tpot_s), requests_per_s)
     tails, saturated = {}, False
     if some(arriving := ~np.isnan(c.arrival_requests_per_s)):
-        line = _under_arrivals(c, most, latencies, prompt)
+        line = _under_arrivals(c, most, latencies, prompt, 1.0 if pool is None else np.where(pooled, readers, 1.0))
         ttft_s, tpot_s, step_s = (np.where(arriving, x, y) for x, y in ((line.ttft_s, ttft_s), (line.tpot_s, tpot_s), (line.step_s, step_s)))
         batch, requests_per_s = np.where(arriving, line.running, batch), np.where(arriving, c.arrival_requests_per_s, requests_per_s)
         tails, saturated = line.tails, arriving & line.saturated
+    chips = lay.chips if pool is None else np.where(pooled, workers * lay.chips + readers * d.reader.lay.chips, lay.chips)
 
-    faults = d.faults | lacking(c, "workload") | _later(c)
+    faults = d.faults | lacking(c, "workload")
+    faults = faults if pool is None else faults | _unlinked(c, lay._replace(chips=chips))
     laid_out = faults == 0
     faults = faults | cause("fit", laid_out & ~holds) | cause("batch", laid_out & holds & (c.batch > room))
     capacity_per_s = np.where(faults == 0, capacity_per_s, np.nan)
@@ -124,7 +172,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     ttft_s, tpot_s, requests_per_s = (np.where(served, x, np.nan) for x in (ttft_s, tpot_s, requests_per_s))
 
     tokens_per_s = requests_per_s * c.output_tokens
-    per_chip = tokens_per_s / lay.chips
+    per_chip = tokens_per_s / chips
     judged_ttft_s, judged_tpot_s = tails.get("judged", (ttft_s, tpot_s))
     faults = faults | cause("ttft", served & (judged_ttft_s > c.ttft_slo_s)) | cause("tpot", served & (judged_tpot_s > c.tpot_slo_s))
     unjudged = served & ~np.isnan(c.slo_quantile) & ~arriving
@@ -133,7 +181,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     out = dict(
         weight_bits=lay.weight_bits, kv_bits=lay.kv_bits, activation_bits=d.activation_bits, tensor_parallel=lay.tensor_parallel,
         pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,
-        chips_per_replica=lay.chips, compute_format=d.compute_format, fits_memory=served | laid_out & ~unfit(faults),
+        chips_per_replica=chips, compute_format=d.compute_format, fits_memory=served | laid_out & ~unfit(faults),
         meets_slo=served & ~missed(faults),
         ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
         output_tokens_per_s=tokens_per_s, output_tokens_per_s_per_chip=per_chip, output_tokens_per_s_per_user=1 / tpot_s,
@@ -148,21 +196,23 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     if "batch_limit" in want:
         late = latencies(batch + 1)
         out["batch_limit"] = _batch_limit(c, batch, room, late, served)
-    sequences = np.maximum(batch / lay.pipeline_parallel, 1.0)
+    sequences = np.maximum(batch / workers / lay.pipeline_parallel, 1.0)
     if want & SHARES:
         out |= _shares(c, law, new_tokens, pairs, sequences, cached, engine.prefill_charge, drafted, served)
     if want & (MONEY | ROOFLINE):
         read, written = serving.model_flop(d, new_tokens, pairs, cached)
         step_bytes = serving.decode_bytes(held, law, sequences, cached)
     if want & MONEY:
-        out["mfu"] = requests_per_s * (read + c.output_tokens * written) / (lay.chips * d.peak_flop_per_s)
-        out["mbu"] = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel * c.hbm_bytes_per_s)
+        out["mfu"] = requests_per_s * (read + c.output_tokens * written) / (chips * d.peak_flop_per_s)
+        out["mbu"] = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel * c.hbm_bytes_per_s) * (lay.chips / chips)
         phase = hits = None
         if want & DETAIL:
             arrivals = (sequences - 1) / c.output_tokens
-            phase = engine.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
-            hits = engine.prefill_charge * serving.cached_attention_s(law, pairs, new_tokens, c.input_tokens - new_tokens)
-        money, unpriced = _money(c, lay.chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
+            charge = engine.prefill_charge  # with pools it is the chip time of both
+            charge = charge if pool is None else np.where(pooled, d.reader.lay.chips / lay.chips, charge)
+            phase = charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
+            hits = charge * serving.cached_attention_s(law, pairs, new_tokens, c.input_tokens - new_tokens)
+        money, unpriced = _money(c, chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
@@ -181,8 +231,8 @@ class Line(NamedTuple):
     tails: dict
 
 
-def _under_arrivals(c, most, latencies, prompt) -> Line:
-    """Latencies of the rows with `arrival_requests_per_s`: a line for one of `most` places, and a line for reading the prompt."""
+def _under_arrivals(c, most, latencies, prompt, readers) -> Line:
+    """Latencies of the rows with `arrival_requests_per_s`: a line for one of `most` places, and one for the `readers` of prompts."""
     rate, most = c.arrival_requests_per_s, np.broadcast_to(most, c.n)
     running = queueing.nodes(most)
     first_s, token_s, step_s = latencies(running)
@@ -190,7 +240,7 @@ def _under_arrivals(c, most, latencies, prompt) -> Line:
     quantiles = c.slo_quantile if some(~np.isnan(c.slo_quantile)) else np.nan
     levels = (0.95, *np.unique(quantiles[~np.isnan(quantiles)] if np.ndim(quantiles) else [] if quantiles != quantiles else [quantiles]))
     place = queueing.replica(rate, running, served_s, c.arrival_cv, _spread(c, "output"), levels)
-    reading = queueing.pool(rate, serving.prompt_s(prompt, 1.0), 1, c.arrival_cv, _spread(c, "input"))
+    reading = queueing.pool(rate, serving.prompt_s(prompt, 1.0), readers, c.arrival_cv, _spread(c, "input"))
     waiting = queueing.either(place.wait, reading)
     mean = lambda f: np.sum(place.weights * f, axis=0)  # noqa: E731
     first_s = mean(first_s)
@@ -214,9 +264,14 @@ def _spread(c, which):
     return chosen(np.clip((mean / median) ** 2 - 1, 0.0, 10.0), 1.0)
 
 
-def _later(c):
-    """Bits of what a later capability will model."""
-    return cause("pools", (c.prefill_workers > 0) | (c.decode_workers > 0))
+def _pools(c, reader, new_tokens, pairs):
+    """(The two pools, prompts fit in the first): how long it reads a prompt and hands its cache over."""
+    read = serving.prompt(reader.law, new_tokens, pairs, c.chunk_tokens)
+    cached = transformer.cached_tokens(c, c.input_tokens)
+    handed = cached * reader.token_bytes + reader.state_bytes
+    hand_off_s = np.where(reader.there, pools.hand_off_s(handed, reader.bytes_per_s, read.alone_s, c.n_layers), 0.0)
+    holds = layout.most_sequences(reader.lay, reader.held, cached) >= reader.lay.attention_data_parallel
+    return pools.Pools(reader.there, reader.decode_workers, reader.prefill_workers, reader.lay.attention_data_parallel, read, hand_off_s), holds
 
 
 def _beyond(c, activation_bits, batch, longest):

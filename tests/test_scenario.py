@@ -333,7 +333,7 @@ def test_frontier_is_undominated():
         (dict(chip="mtia-300", tensor_parallel=4), "no figure for", False),
         (dict(workload="burstgpt"), "no figure for input_tokens", False),
         (dict(arrival_requests_per_s=8), "saturated", True),
-        (dict(prefill_workers=2), "not modeled yet", False),
+        (dict(prefill_workers=2), "set decode_workers", False),
         (dict(model="deepseek-v3", tensor_parallel=16, expert_parallel=5), "expert_parallel", False),
     ],
 )
@@ -341,6 +341,32 @@ def test_what_cannot_be_served_says_why(changes, word, fits):
     row = one(**changes)
     assert word in row["reason"] and np.isnan(row["tpot_s"]) and np.isnan(row["usd_per_mtok"])
     assert not row["meets_slo"] and not row["extrapolated"] and row["fits_memory"] == fits
+
+
+# --- disaggregated pools
+
+POOLS = dict(tensor_parallel=4, decode_workers=4, prefill_tensor_parallel=2, ttft_slo_s=np.nan, tpot_slo_s=np.nan)
+
+
+def test_pools_count_both_their_chips_and_decode_without_prompts():
+    together, apart = one(tensor_parallel=4, batch=40, ttft_slo_s=np.nan, tpot_slo_s=np.nan, outputs="all"), one(**POOLS, batch=160, outputs="all")
+    readers = (apart["chips_per_replica"] - 16) / 2
+    assert readers == int(readers) and apart["tpot_s"] == together["decode_step_s"] < together["tpot_s"]
+    given = one(**POOLS, batch=160, prefill_workers=readers, outputs="all")
+    assert given["chips_per_replica"] == apart["chips_per_replica"] and given["requests_per_s"] == pytest.approx(apart["requests_per_s"])
+    fewer = one(**POOLS, batch=160, prefill_workers=1)
+    assert fewer["requests_per_s"] < apart["requests_per_s"] / 2 and fewer["chips_per_replica"] == 18
+
+
+@pytest.mark.parametrize("load", [dict(clients=100), dict(arrival_requests_per_s=5), dict(batch=160, draft_tokens=2)])
+def test_pools_serve_every_load_on_the_same_chips(load):
+    row, alone = one(**POOLS, prefill_workers=8, **load), one(**POOLS, prefill_workers=8, batch=1)
+    assert row["chips_per_replica"] == 32 and row["ttft_s"] >= alone["ttft_s"] and np.isfinite(row["usd_per_mtok"])
+
+
+def test_a_slow_link_between_the_pools_delays_the_first_token_alone():
+    fast, slow = (one(**POOLS, batch=160, scale_out_bytes_per_s=w) for w in (50e9, 1e8))
+    assert slow["ttft_s"] > fast["ttft_s"] + 0.5 and slow["tpot_s"] == fast["tpot_s"]
 
 
 # --- open traffic

@@ -85,7 +85,6 @@ class Problem:
         of_engine = {kind: value[self.at[kind]][self.eng] for kind in ENGINE}
         shared = {kind: value[self.at[kind]] for kind in SHARED}
         memory, compute, kernel = of_class["memory"], of_class["compute"], of_class["kernel"]
-        charge = self.table["prefill_charge"].to_numpy()
         return dict(
             memory_efficiency_16=memory, memory_efficiency_8=memory * shared["memory_8"], memory_efficiency_4=memory * shared["memory_4"],
             compute_efficiency_16=compute, compute_efficiency_8=compute * shared["compute_8"], compute_efficiency_4=compute * shared["compute_4"],
@@ -94,7 +93,7 @@ class Problem:
             expert_compute_efficiency=shared["expert_compute"], expert_memory_efficiency=shared["expert_memory"], compute_share=of_engine["engine_compute"],
             layer_time_s=of_engine["layer"], step_time_s=of_engine["step"], sequence_time_s=of_engine["sequence"],
             allreduce_time_s=of_engine["allreduce"], first_token_time_s=of_engine["first"], burst_wait=of_engine["burst"],
-            link_efficiency=shared["link"], overflow_wait=shared["overflow"], prefill_charge=np.where(np.isnan(charge), shared["charge"], charge),
+            link_efficiency=shared["link"], overflow_wait=shared["overflow"], prefill_charge=shared["charge"],
         )  # fmt: skip
 
     def log_errors(self, theta) -> np.ndarray:
@@ -113,12 +112,13 @@ def fit(table, left_out=None, steps=12, verbose=0):
     use = np.ones(len(rows), bool) if left_out is None else ~left_out(rows).to_numpy()
     weight = problem.weight[rows.index].to_numpy()
     theta = problem.start
-    valid = np.isfinite(problem.log_errors(theta)) & use
+    guessed = rows["task"].str.endswith("pools assumed").to_numpy()
+    valid = np.isfinite(problem.log_errors(theta)) & use & ~guessed
 
     def residuals(theta):
         errors = problem.log_errors(theta)
         errors = np.where(np.isfinite(errors), errors, 1.5)[valid]
-        errors = SCALE * np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + (errors / SCALE) ** 2) - 1)) * weight[valid] / SCALE
+        errors = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + (errors / SCALE) ** 2) - 1)) * weight[valid]  # soft L1
         return np.r_[errors, (theta - problem.start) / PRIOR]
 
     bounds = (-np.inf, problem.most + 1e-9)

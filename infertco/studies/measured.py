@@ -7,7 +7,7 @@ unscored with the reason in `why_not`. The load decides the protocol:
     single   one request at a time                    loop     clients that wait for their answers
     steady   a running batch, kept full               static   a batch of prompts read, then answered together
     offline  everything queued, memory sets the batch server   open traffic within latency limits
-    pools    prefill and decode on chips of their own
+    pools    prefill and decode on chips of their own; rows that do not name them get a split assumed (`_assumed_pools`)
 """
 
 import re
@@ -33,6 +33,8 @@ LENGTHS = (  # source, model, input, output: where a source does not print them
 RATES = ("output_tokens_per_s_total", "total_tokens_per_s", "samples_per_s", "input_tokens_per_s_total")
 METRICS = (*RATES, "tpot_ms", "ttft_ms", "per_user_tokens_per_s", "prompt_tokens_per_s", "e2e_latency_ms")
 LATER = {"watts": "power", "energy_j_per_output_token": "energy", "mfu_pct": "training", "tflops_per_device": "training", "tokens_per_s_per_device": "training"}
+WIDEST = 8  # tensor parallelism of one engine in the sweeps; wider figures count a machine of two pools
+PROMPT_WORK = 0.2  # chip time of a prompt token over that of an answer token where many clients share chips (named pools)
 NUMBERS = (
     "n_devices", "weight_bits", "kv_bits", "tp", "pp", "ep", "batch_or_concurrency", "input_tokens", "output_tokens", "value", "attention_dp", "moe_tp",
     "prefill_workers", "decode_workers", "prefill_tp", "prefill_attention_dp", "decode_tp", "decode_attention_dp", "decode_ep", "decode_batch",
@@ -79,7 +81,9 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     out["kv_bits"] = rows["kv_bits"]
     out = pd.concat([out, _layouts(rows, out)], axis=1)
     out["load"] = rows["batch_or_concurrency"]
-    out["task"] = [_task(m, p, is_moe) for m, p, is_moe in zip(rows["metric"], out["protocol"], moe, strict=True)]
+    out, unnamed = _pools(rows, out)
+    assumed = assumed.where(~unnamed, assumed + "pools;")
+    out["task"] = [_task(*row) for row in zip(rows["metric"], out["protocol"], moe, unnamed, strict=True)]
     out["assumed"] = assumed.str.rstrip(";")
     out["why_not"] = [_why_not(row, c, m, lay) for row, c, m, lay in zip(rows.itertuples(), rows["metric"], out.itertuples(), out["layout"], strict=True)]
     out[["metric", "value", "n_devices", "source_id"]] = rows[["metric", "value", "n_devices", "source_id"]]
@@ -132,11 +136,13 @@ def _protocol(row) -> str:
     return "static" if static else "loop"
 
 
-def _task(metric, protocol, moe) -> str:
+def _task(metric, protocol, moe, unnamed) -> str:
     if metric in LATER:
         return LATER[metric]
+    if protocol == "pools" and (unnamed or metric == "ttft_ms"):
+        return ("TTFT" if metric == "ttft_ms" else "decode") + (", pools assumed" if unnamed else ", pools")
     if metric == "ttft_ms":
-        return "TTFT" if protocol in ("loop", "pools", "server") else "prefill"
+        return "TTFT" if protocol in ("loop", "server") else "prefill"
     if metric in ("prompt_tokens_per_s", "input_tokens_per_s_total"):
         return "prefill"
     if protocol == "single":
@@ -178,6 +184,42 @@ def _layouts(rows, out):
     )
 
 
+def _pools(rows, out):
+    """Fields of the two pools, as printed or assumed; and the rows whose pools are assumed."""
+    named = (out["protocol"] == "pools") & (rows["decode_workers"] > 0)
+    machine = (out["protocol"] == "loop") & (rows["source_id"] == "aic-silicon") & (out["tensor_parallel"] > WIDEST)
+    unnamed = (out["protocol"] == "pools") & ~named | machine
+    printed = dict(prefill_tensor_parallel="prefill_tp", prefill_attention_data_parallel="prefill_attention_dp", prefill_workers="prefill_workers", decode_workers="decode_workers")
+    fields = {field: rows[column].where(named) for field, column in printed.items()}
+    out = out.assign(protocol=out["protocol"].mask(machine, "pools"), **fields)
+    groups = rows["decode_batch"] * rows["decode_workers"] * rows["decode_attention_dp"].clip(lower=1)
+    out["load"] = out["load"].fillna(groups.where(named))
+    if unnamed.any():
+        guess = _assumed_pools(rows[unnamed], out[unnamed])
+        out.loc[unnamed, list(guess.columns)] = guess
+    return out, unnamed
+
+
+def _assumed_pools(rows, out):
+    """A split for rows that name none. The printed width counts the whole machine where no engine goes that wide, else one worker.
+
+    A worker of a rack is a tray of 4 chips for prefill and two for decode, elsewhere one server of 8. Many clients a chip
+    are served with attention data-parallel over the pool, few with tensor parallelism in each decode worker.
+    """
+    rack = (rows["tp"] > WIDEST) | rows["hardware"].str.contains("gb[23]00", case=False)
+    chips = rows["tp"].where(rows["tp"] > WIDEST, np.where(rack, 36.0, 40.0))
+    reader, many = np.where(rack, 4.0, 8.0), rows["batch_or_concurrency"] > 8 * chips
+    work = PROMPT_WORK * rows["input_tokens"] / rows["output_tokens"]
+    readers = np.maximum(np.where(many, np.round(chips * work / (1 + work) / reader), 1.0), 1.0)
+    left = np.maximum(chips - readers * reader, 4.0)
+    tp = np.where(many, 1.0, np.minimum(8.0, left))
+    return pd.DataFrame(dict(
+        prefill_tensor_parallel=np.where(many, 1.0, reader), prefill_attention_data_parallel=np.where(many, reader, 1.0), prefill_workers=readers,
+        tensor_parallel=tp, attention_data_parallel=np.where(many, left, 1.0), expert_parallel=np.nan, pipeline_parallel=1.0,
+        decode_workers=np.maximum(np.where(many, 1.0, left // tp), 1.0),
+    ), index=rows.index)  # fmt: skip
+
+
 def _why_not(row, metric, out, layout) -> str:
     if metric in LATER:
         return f"{LATER[metric]} is not predicted yet"
@@ -189,14 +231,10 @@ def _why_not(row, metric, out, layout) -> str:
         return f"unknown model '{row.model}'"
     if not out.engine and row.engine:
         return f"unknown engine '{row.engine}'"
-    if out.protocol == "pools" and not row.decode_workers > 0:
-        return "disaggregated pools are not named"
-    if out.protocol == "pools" and metric == "ttft_ms":
-        return "the wait for prefill pools is not predicted yet"
     if out.protocol == "server" and metric in ("ttft_ms", "tpot_ms", "per_user_tokens_per_s"):
         return "open traffic at a rate that is not published"
     if metric in RATES and not row.n_devices > 0:
         return "number of devices is not published"
-    if out.protocol in ("loop", "steady", "static", "step", "pools") and not row.batch_or_concurrency > 0:
+    if out.protocol in ("loop", "steady", "static", "step", "pools") and not out.load > 0:
         return "batch or clients are not published"
     return ""

@@ -30,10 +30,8 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     if known.any():
         table.loc[known, ["n_heads", "n_kv_heads"]] = _padded_heads(table[known])
     protocol, load = table["protocol"], table["load"]
-    table["clients"] = load.where(protocol == "loop")
-    table["batch"] = load.where(protocol.isin(["steady", "static", "step", "pools"]))
-    table["batch"] = table["batch"].mask(protocol == "single", 1.0).mask(protocol == "pools", load / _decode_workers(rows, table))
-    table["prefill_charge"] = np.where(protocol == "pools", 0.0, np.nan)
+    table["clients"] = load.where(protocol.isin(["loop", "pools"]))
+    table["batch"] = load.where(protocol.isin(["steady", "static", "step"])).mask(protocol == "single", 1.0)
     table["max_batch"] = np.where(protocol.isin(["offline", "server"]), load.fillna(2048.0), 1e6)
     roomy = ~protocol.isin(["offline", "server", "loop"])
     table["memory_reserve"], table["workspace_bytes"] = np.where(roomy, 0.0, np.nan), np.where(roomy, 0.0, np.nan)
@@ -48,11 +46,6 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
         table[name] = np.where(server, limit, np.nan)
     table["max_context_tokens"] = 1e8
     return table
-
-
-def _decode_workers(rows, table):
-    workers = pd.to_numeric(rows["decode_workers"], errors="coerce") if "decode_workers" in rows else pd.Series(1.0, index=rows.index)
-    return workers.to_numpy()[table["row"]]
 
 
 def _of_chip(table, column):
@@ -95,12 +88,12 @@ def predict(table: pd.DataFrame, base=None) -> pd.DataFrame:
 
 def _metric(table, asked, found):
     replicas = np.maximum(table["n_devices"] / (table["tensor_parallel"] * table["attention_data_parallel"] * table["pipeline_parallel"]), 1.0)
-    replicas = replicas.fillna(1.0).where(table["protocol"] != "loop", 1.0)
+    replicas = replicas.fillna(1.0).where(~table["protocol"].isin(["loop", "pools"]), 1.0)
     batch, output = found["batch"], asked["output_tokens"]
     together = table["protocol"].isin(["static"])
     e2e_s = np.where(together, found["prefill_batch_s"] + output * found["decode_step_s"], found["ttft_s"] + (output - 1) * found["tpot_s"])
     rate = np.where(together, batch * output / e2e_s, np.where(table["protocol"] == "steady", batch / found["tpot_s"], found["output_tokens_per_s"])) * replicas
-    step = table["protocol"].isin(["static", "step", "pools"])
+    step = table["protocol"].isin(["static", "step"])
     tpot_s = np.where(step, found["decode_step_s"], found["tpot_s"])
     read = np.where(table["protocol"] == "single", found["prefill_s"], found["ttft_s"])
     first_s = np.where(table["protocol"].isin(["static", "step"]), found["prefill_batch_s"], read)
