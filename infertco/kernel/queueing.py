@@ -216,10 +216,10 @@ def replica(arrivals_per_s, running, service_s, arrival_cv=1.0, size_scv=1.0, le
     running, service_s = np.broadcast_arrays(np.asarray(running, dtype=float), np.asarray(service_s, dtype=float))
     shape = np.broadcast_shapes(rate.shape, cv.shape, scv.shape, running.shape[1:])
     running, service_s = (np.broadcast_to(_lift(x, len(shape)), (len(x), *shape)) for x in (running, service_s))
-    rate = np.broadcast_to(rate, shape)
+    rate, calm = np.broadcast_to(rate, shape), np.broadcast_to(2 / (1 + np.square(cv)), shape)
     most = np.where(running[-1] >= 1, running[-1], np.nan)  # no room, no queue
     capacity = most / service_s[-1]
-    full, idle, weights, beside = _occupancy(rate, running, service_s, levels)
+    full, idle, weights, beside = _occupancy(rate, calm, running, service_s, levels)
     saturated = rate >= capacity
     wait = _wait(full, capacity - rate, cv, scv)
     mean_service_s = np.sum(weights * service_s, axis=0)
@@ -232,67 +232,73 @@ def _lift(x, ndim):
     return x.reshape(len(x), *(1,) * (ndim - x.ndim + 1), *x.shape[1:])
 
 
-def _occupancy(rate, running, service_s, levels):
+def _occupancy(rate, calm, running, service_s, levels):
     """(all places taken, nothing running, weights, quantiles): rows of like size together, as many as fit the cache."""
     shape, count = rate.shape, len(running)
-    rate, running, service_s = rate.reshape(-1), running.reshape(count, -1), service_s.reshape(count, -1)
-    sound = np.isfinite(rate + np.sum(running + service_s, axis=0)) & (running[-1] >= 1)
+    rate, calm, running, service_s = rate.reshape(-1), calm.reshape(-1), running.reshape(count, -1), service_s.reshape(count, -1)
+    sound = np.isfinite(rate + calm + np.sum(running + service_s, axis=0)) & (running[-1] >= 1)
     rows = np.flatnonzero(sound)
     rows = rows[np.argsort(-running[-1, rows], kind="stable")]  # so that those still in the recursion lie in front
     out = np.full((2 + count + len(levels), rate.size), np.nan)
     while rows.size:
         here, rows = np.split(rows, [max(int(CHUNK_STATES / running[-1, rows[0]]), 64)])
-        out[:, here] = _chunk(rate[here], running[:, here], service_s[:, here], levels)
+        out[:, here] = _chunk(rate[here], calm[here], running[:, here], service_s[:, here], levels)
     out = out.reshape(-1, *shape)
     return out[0], out[1], out[2 : 2 + count], out[2 + count :]
 
 
-def _chunk(rate, x, service_s, levels):
-    most = np.floor(x[-1])
-    top, row = int(most[0]), np.arange(rate.size)
+def _chunk(rate, calm, x, service_s, levels):
+    most, capacity = np.floor(x[-1]), x[-1] / service_s[-1]
+    top, row, bursty = int(most[0]), np.arange(rate.size), np.any(calm != 1)
     alive = np.searchsorted(-most, -np.arange(top + 2.0), side="right")  # rows with room for n
     gap = np.diff(x, axis=0)
-    load = rate * service_s
-    slope = np.divide(np.diff(load, axis=0), gap, out=np.zeros_like(gap), where=gap > 0)
-    start, last = load[:-1] - slope * x[:-1], np.floor(x[1:])
+    slope = np.divide(np.diff(service_s, axis=0), gap, out=np.zeros_like(gap), where=gap > 0)
+    start, last = service_s[:-1] - slope * x[:-1], np.floor(x[1:])
     last[-1] = np.inf
 
-    table = np.zeros((top + 1, rate.size))  # P(below n | at most n), then the sum of P(at most n .. beside a token)
+    table = np.zeros((top + 1, rate.size))  # P(below n | at most n), then P(below n), then its sum as tokens see it
     piece, due = np.zeros(rate.size, dtype=int), 0.0
-    b, ratio = np.ones(rate.size), np.empty(rate.size)
+    b, ratio, arrive = np.ones(rate.size), np.empty(rate.size), rate * calm
     for n in range(1, top + 1):
         k = alive[n]
         if n > due:  # some row goes on to its next piece
-            piece[:k] += np.sum(last[:, :k] < n, axis=0) - piece[:k]
+            piece[:k] = np.sum(last[:, :k] < n, axis=0)
             here_start, here_slope, due = start[piece, row], slope[piece, row], np.min(last[piece[:k], row[:k]])
         r, here, stay = ratio[:k], b[:k], table[n, :k]
         np.multiply(here_slope[:k], n, out=r)
         r += here_start[:k]
-        r *= here
         r *= 1 / n
-        np.add(r, 1.0, out=stay)
+        here *= arrive[:k]
+        here *= r
+        np.add(here, 1.0, out=stay)
         np.divide(1.0, stay, out=stay)
-        np.multiply(r, stay, out=here)
+        here *= stay
+        if bursty:
+            arrive[:k] = np.maximum(rate[:k] * calm[:k] + (1 - calm[:k]) / r, 0.0)
 
-    full = _waits(b, load[-1] / x[-1])
+    full = _waits(b, np.where(rate < capacity, arrive / capacity, 1.0))
     below = 1 - full
-    beside = np.ones((len(levels), rate.size))
-    table[most.astype(int), row] = 0.0
     for n in range(top - 1, 0, -1):
+        below[: alive[n + 1]] *= table[n, : alive[n + 1]]
+        table[n, : alive[n + 1]] = below[: alive[n + 1]]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        waits = np.where((rate > 0) & (rate < capacity), np.minimum(full * arrive / rate, 1.0), full)
+
+    beside, at_most = np.ones((len(levels), rate.size)), np.zeros(rate.size)
+    for n in range(1, top):
         k = alive[n + 1]
-        here = below[:k]
-        here *= table[n, :k]
-        np.add(table[n + 1, :k], here, out=table[n, :k])
+        at_most = calm[:k] * table[n, :k] + (1 - calm[:k]) * at_most[:k] if bursty else table[n, :k]
         for level, place in zip(levels, beside, strict=True):
-            place[:k] += here < level
+            place[:k] += at_most < level
+        np.add(table[n - 1, :k], at_most, out=table[n, :k])
 
     # E[(x - K)^+] for K running beside a token is straight between whole numbers; its bends from node to node are the weights
     floor = np.floor(x).astype(int)
-    excess = -(table[floor, row] + (x - floor) * (table[np.minimum(floor + 1, top), row] - table[floor, row]))
+    excess = table[floor - 1, row] + (x - floor) * (table[floor, row] - table[floor - 1, row])
     climb = np.divide(np.diff(excess, axis=0), gap, out=np.zeros_like(gap), where=gap > 0)
     climb = np.maximum.accumulate(np.clip(climb, 0.0, 1.0), axis=0)
     weights = np.diff(climb, axis=0, prepend=0.0, append=1.0)
-    return np.vstack([full, below, weights, beside])
+    return np.vstack([waits, below, weights, beside])
 
 
 # ---------------------------------------------------------------- how many
