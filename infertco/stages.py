@@ -7,7 +7,7 @@ outputs need are run. Texts stay numbers until the end (`reasons.texts`).
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, layout, roofline, serving, step, transformer
+from .kernel import cost, layout, power, roofline, serving, step, transformer
 from .kernel.layout import chosen
 from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
@@ -16,6 +16,7 @@ SHARES = {"bound", "share_compute", "share_memory", "share_network", "share_over
 MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or "_j_per" in n or "_g_per" in n or "w_per" in n}
 DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
 DETAIL -= {"energy_j_per_request", "mean_w_per_chip"}
+ENERGY = {n for n in OUTPUTS if "energy_j" in n or n == "carbon_g_per_request"}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
 SEEN_BATCH, SEEN_TOKENS = 2048, 20_000  # largest of the calibration rows
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
@@ -96,12 +97,13 @@ def model(c: Columns, want: set) -> dict:
         step_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
         bytes_per_s = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel)
         out |= dict(mfu=requests_per_s * sum(flop) / (lay.chips * peak), mbu=bytes_per_s / c.hbm_bytes_per_s, peak_flop_per_s=peak)
-        phase = hits = None
-        if want & DETAIL:
-            arrivals = (sequences - 1) / c.output_tokens
-            phase = c.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
-            hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens)
-        money, unpriced = _money(c, lay.chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
+        arrivals = (sequences - 1) / c.output_tokens
+        phase = c.prefill_charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
+        hits = c.prefill_charge * serving.cached_attention_s(law, new_tokens, c.input_tokens - new_tokens) if want & DETAIL else None
+        moved = serving.prompt_bytes(c, shape, lay, cut, new_tokens), step_bytes
+        seconds = np.where(served, prompt.alone_s, np.nan), np.where(served, step_s, np.nan)
+        draw = _draw(c, lay, (flop[0], flop[1] * sequences / c.output_tokens), moved, seconds, peak, phase)
+        money, unpriced = _money(c, lay.chips, requests_per_s, capacity_per_s, phase, hits, draw, want)
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
@@ -151,14 +153,25 @@ def _shares(c, law, new_tokens, sequences, cached, lay, served):
     return dict(zip(("share_compute", "share_memory", "share_network", "share_overhead"), shares, strict=True)) | dict(bound=bound)
 
 
-def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want):
+def _draw(c, lay, flop, moved_bytes, seconds, peak, phase):
+    """Draw of one chip while it reads a prompt, in a decoding step, and of both by their time; the prompt's part of its energy."""
+    prefill_w, decode_w = (
+        power.chip_w(c, moved / (c.hbm_bytes_per_s * s), done / (lay.ways * peak * s), c.power_limit_w)
+        for done, moved, s in zip(flop, moved_bytes, seconds, strict=True)
+    )
+    share = phase[0] / (phase[0] + phase[1])
+    active_w = power.active_w(prefill_w, decode_w, share)
+    return prefill_w, decode_w, active_w, share * prefill_w / active_w
+
+
+def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
     """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack."""
     utilization = _utilization(c, requests_per_s, capacity_per_s)
     per_chip, served = capacity_per_s * c.output_tokens / chips, capacity_per_s * utilization
     owned, cloud = c.ownership == 0, c.ownership == 2
     rents = (c.cloud_usd_per_hour_on_demand, c.cloud_usd_per_hour_reserved, c.cloud_usd_per_hour_spot)
-    active_w = cost.active_w(c.tdp_w, c.idle_power_share, mbu, mfu)
-    mean_w = cost.mean_w(c, active_w, c.billing_power_share, utilization)
+    prefill_w, decode_w, active_w, read_share = draw
+    mean_w = power.mean_w(c, active_w, c.billing_power_share, utilization)
     hourly = cost.hourly_usd(c, c, c, owned, cloud, _of(c.commitment, rents), mean_w, per_chip * utilization)
     usd_per_chip_hour = sum(hourly)
     usd_per_mtok = cost.usd_per_mtok(usd_per_chip_hour, per_chip, utilization)
@@ -172,13 +185,17 @@ def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want
         prompt = cost.phase_share(c.allocation, *phase, c.input_tokens, c.output_tokens)
         per_input = c.output_tokens / c.input_tokens
         of_all = usd_per_mtok / usd_per_chip_hour
+        chip_j = active_w * chips / requests_per_s
         out |= {f"usd_per_mtok_{name}": part * of_all for name, part in zip(hourly._fields, hourly, strict=True)} | dict(
             usd_per_mtok_input=prompt * usd_per_mtok * per_input, usd_per_mtok_output=(1 - prompt) * usd_per_mtok,
             usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * utilization,
             usd_per_mtok_cached=usd_per_mtok * c.output_tokens * hits / sum(phase),
             usd_per_request=usd_per_mtok * c.output_tokens / 1e6,
             provisioned_j_per_served_request=provisioned_j / utilization,
-            accelerator_energy_j_per_request=active_w * chips / requests_per_s,
+            prefill_w_per_chip=prefill_w, decode_w_per_chip=decode_w, active_w_per_chip=active_w, idle_w_per_chip=power.idle_w(c),
+            server_w_per_chip=power.server_w(c, active_w), accelerator_energy_j_per_request=chip_j,
+            prefill_energy_j_per_request=read_share * chip_j, decode_energy_j_per_request=chip_j - read_share * chip_j,
+            accelerator_energy_j_per_output_token=chip_j / c.output_tokens, energy_j_per_output_token=energy_j / c.output_tokens,
             carbon_g_per_request=energy_j / 3.6e6 * c.grid_g_per_kwh,
             embodied_g_per_request=c.embodied_carbon_g * chips / (served * c.chip_life_years * cost.HOURS * 3600),
         )  # fmt: skip
@@ -207,8 +224,7 @@ def _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prefill_s, 
     read, answer = flop
     written = answer / c.output_tokens * sequences / lay.ways
     decode_bytes = serving.decode_bytes(c, shape, lay, cut, sequences, mean)
-    kv = transformer.kv_bytes(c, c.input_tokens, lay.kv_bits, lay.tensor_parallel)
-    prefill_bytes = serving.touched_bytes(c, shape, lay, cut, new_tokens) + kv
+    prefill_bytes = serving.prompt_bytes(c, shape, lay, cut, new_tokens)
     return dict(
         ridge_flop_per_byte=roofline.ridge_flop_per_byte(peak, c.hbm_bytes_per_s),
         prefill_flop_per_byte=read / lay.ways / prefill_bytes, prefill_flop_per_s_per_chip=read / (lay.ways * prefill_s),
@@ -219,11 +235,12 @@ def _roofline(c, shape, cut, lay, sequences, new_tokens, mean, flop, prefill_s, 
 
 
 def _intervals(c, out, want):
-    """80 % intervals of the model's error alone: times spread by the class's residuals, rates and costs with the token time."""
+    """80 % intervals of the model's error alone: times and energies by the class's residuals, rates and costs with the token time."""
     ends = {}
     for name in INTERVALS:
         if name in out and (name + "_low" in want or name + "_high" in want):
             spread = c.ttft_spread if name == "ttft_s" else c.tpot_spread
-            factor = np.exp(Z80 * spread * np.where(c.n_experts > 0, c.moe_spread, 1.0))
+            spread = c.energy_spread if name in ENERGY else spread * np.where(c.n_experts > 0, c.moe_spread, 1.0)
+            factor = np.exp(Z80 * spread)
             ends |= {name + "_low": out[name] / factor, name + "_high": out[name] * factor}
     return ends

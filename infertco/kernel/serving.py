@@ -120,6 +120,11 @@ def decode_bytes(model, shape, lay, cut, sequences, mean_tokens):
     return touched_bytes(model, shape, lay, cut, sequences) + kv / lay.attention_data_parallel
 
 
+def prompt_bytes(model, shape, lay, cut, new_tokens):
+    """Bytes that one chip must move to read a prompt: weights once, and the KV of the whole prompt. [byte]"""
+    return touched_bytes(model, shape, lay, cut, new_tokens) + transformer.kv_bytes(model, model.input_tokens, lay.kv_bits, lay.tensor_parallel)
+
+
 def model_flop(model, shape, new_tokens, prompt_attention_flop, cached_tokens, output_tokens):
     """FLOP of one request: (prompt, answer). Causal attention, active parameters. [FLOP]"""
     active, head = transformer.active_params(shape), shape.params[transformer.HEAD]
