@@ -93,7 +93,7 @@ def facts(table, theta, fits, out) -> pd.DataFrame:
         made += [(name, field, x, low, high, count) for name in classes if name in only.get(field, classes)]
     for name in classes:
         wide = spread * (1.0 if name in metered else 1.5)
-        made.append((name, "energy_spread", wide, wide / 1.3, wide * 1.3, len(out)))
+        made.append((name, "energy_spread", wide, wide / 1.3, wide * 1.3, int((out["task"] == "energy").sum())))
     return pd.DataFrame(dict(
         item=item, parameter=field, value=f"{x:.4g}", unit="W" if field.endswith("_w") else "1", low=f"{low:.4g}", high=f"{high:.4g}",
         source="infertco-calibration", date="2026", confidence="measured", note=NOTE, count=str(count),
