@@ -145,7 +145,7 @@ WATTS = dict(
     "change, boundary, assumed",
     [
         (dict(source_id="mlperf-inference-v5.0"), "system", False), (dict(notes="whole-system AC power, GPU power limit 350 W"), "system", False),
-        (dict(source_id="ml-energy-v3"), "chips", False), (dict(notes="GPU power only"), "chips", False), (dict(), "chips", True), (dict(metric="tpot_ms"), "", False),
+        (dict(source_id="ml-energy-v3"), "chips", False), (dict(notes="GPU power only"), "chips", False), (dict(), "chips", True), (dict(notes="wall-clock"), "chips", True), (dict(metric="tpot_ms"), "", False),
     ],
 )  # fmt: skip
 def test_the_boundary_is_read_or_named_as_assumed(change, boundary, assumed):
@@ -229,6 +229,25 @@ def test_the_fit_finds_the_law_that_made_the_rows(rows):
     before, after = (power_fit.log_errors(table, theta)["error"].abs().quantile(0.9) for theta in (power_fit.START, found))
     assert before > 0.08 and after < 0.03  # the numbers trade against each other within their priors; the draws do not
     assert found[3:] == pytest.approx(power_fit.START[3:], abs=1e-6)  # no whole system among them: the priors stand
+
+
+def test_calibration_writes_its_own_rows_and_finds_the_shipped_numbers(tmp_path, monkeypatch):
+    for name in ("efficiency.csv", "accuracy.csv"):
+        (tmp_path / name).write_text((catalog.data_dir() / name).read_text())
+    alike = power_fit.log_errors(power_fit.scenarios(), power_fit.START)
+    assert power_fit.log_errors(power_fit.scenarios(tmp_path / "efficiency.csv"), power_fit.START)["error"].equals(alike["error"])
+    judged = alike.assign(left_out="model", group="one")
+    monkeypatch.setattr(power_fit, "left_out", lambda table: (judged, power_fit.START[None]))
+    power_fit.calibrate(tmp_path / "efficiency.csv", say=lambda words: None)
+    before, after = (pd.read_csv(folder / "efficiency.csv").set_index(["item", "parameter"]) for folder in (catalog.data_dir(), tmp_path))
+    own = before.index.get_level_values("parameter").isin([*power_fit.LAW, "energy_spread"]) & (before["source"] == "infertco-calibration")
+    assert after.drop(before.index[own]).equals(before[~own]) and set(after.index) == set(before.index)
+    for field in power_fit.LAW:
+        assert float(after.loc[("hopper", field), "value"]) == pytest.approx(float(before.loc[("hopper", field), "value"]), rel=0.01), field
+    ranged = after.loc[before.index[own]]
+    assert (ranged["low"].astype(float) <= ranged["value"].astype(float)).all() and (ranged["value"].astype(float) <= ranged["high"].astype(float)).all()
+    tasks = pd.read_csv(tmp_path / "accuracy.csv")["task"]
+    assert set(tasks) == set(validation.accuracy()["task"])
 
 
 def test_fitted_numbers_are_facts_with_range_and_source():

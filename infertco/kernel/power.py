@@ -46,6 +46,10 @@ def chip_w(chip, memory_use, compute_use, limit_w=np.nan):
 def active_w(prefill_w, decode_w, prefill_share):
     """Draw of one chip at work: the phases by their share of its time. [W]
 
+    Notes
+    -----
+    The prompt's share is the time that decoding waits for it; what hides under decoding counts with the answer.
+
     Examples
     --------
     >>> print(active_w(660.0, 500.0, 0.25))

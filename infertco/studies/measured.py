@@ -38,7 +38,8 @@ RATES = ("output_tokens_per_s_total", "total_tokens_per_s", "samples_per_s", "in
 POWER = {"watts": "power", "energy_j_per_output_token": "energy"}
 METRICS = (*RATES, *POWER, "tpot_ms", "ttft_ms", "per_user_tokens_per_s", "prompt_tokens_per_s", "e2e_latency_ms")
 LATER = {"mfu_pct": "training", "tflops_per_device": "training", "tokens_per_s_per_device": "training"}
-SYSTEM, ALONE, PER_CHIP = r"whole.system|system power|wall", r"(?:gpu|chip|accelerator)s? (?:power|energy|alone|only)", r"/ ?(?:gpu|chip|device)"
+SYSTEM = r"whole.system|system power|AC power|wall (?:power|plug|meter|side)|at the wall"
+ALONE, PER_CHIP = r"(?:gpu|chip|accelerator)s? (?:power|energy|alone|only)", r"/ ?(?:gpu|chip|device)"
 LIMIT = r"power (?:limit|cap) (?:of )?(\d+(?:\.\d+)?) ?W"
 NUMBERS = (
     "n_devices", "weight_bits", "kv_bits", "tp", "pp", "ep", "batch_or_concurrency", "input_tokens", "output_tokens", "value", "attention_dp", "moe_tp",

@@ -17,7 +17,8 @@ from infertco import catalog
 from infertco.studies import calibration, measured, validation
 
 LAW = dict(  # field: start value, standard deviation of its logarithm
-    idle_power_share=(0.26, 0.5), power_per_memory_use=(0.83, 0.5), power_per_root_compute_use=(3.13, 0.5), server_power_factor=(1.15, 0.1), server_w=(150.0, 0.5),
+    idle_power_share=(0.26, 0.5), power_per_memory_use=(0.83, 0.5), power_per_root_compute_use=(3.13, 0.5),
+    server_power_factor=(1.15, 0.1), server_w=(150.0, 0.5),
 )  # fmt: skip
 START, PRIOR = np.log([start for start, _ in LAW.values()]), np.array([deviation for _, deviation in LAW.values()])
 AT_TERMINALS, AT_WALL = list(LAW)[:3], list(LAW)[3:]
