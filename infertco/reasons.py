@@ -26,7 +26,7 @@ FACTS = dict(  # what each group of outputs rests on; facts without a bit are on
     spot=("cloud_usd_per_hour_spot",),
     carbon=("grid_g_per_kwh",),
     load=("prefix_hit_rate", "ttft_slo_s", "tpot_slo_s", "utilization"),
-    draw=("billing_power_share", "idle_power_share"),
+    draw=("billing_power_share", "idle_power_share", "power_per_memory_use", "power_per_root_compute_use"),
     rates=("peak_flop_per_s_fp8", "compute_efficiency_16", "memory_efficiency_16", "tpot_spread"),
     capital=(
         "cost_of_capital", "chip_life_years", "residual_share", "maintenance_share", "insurance_share", "staff_usd_per_kw_year",

@@ -10,15 +10,16 @@ from typing import NamedTuple
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, layout, pools, queueing, roofline, serving, step, transformer
+from .kernel import cost, layout, pools, power, queueing, roofline, serving, step, transformer
 from .kernel.rows import chosen, some
 from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
 
 SHARES = {"bound", "share_compute", "share_memory", "share_network", "share_overhead"}
 MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or "_j_per" in n or "_g_per" in n or "w_per" in n}
-PLAIN = {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request", "mean_w_per_chip"}
-DETAIL = MONEY - PLAIN - {"energy_j_per_request"}
+DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
+DETAIL -= {"energy_j_per_request", "mean_w_per_chip"}
+ENERGY = {n for n in OUTPUTS if "energy_j" in n or n == "carbon_g_per_request"}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
 SEEN_BATCH, SEEN_TOKENS = 2048, 20_000  # largest of the calibration rows
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
@@ -201,22 +202,27 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
         out |= _shares(c, law, new_tokens, pairs, sequences, cached, engine.prefill_charge, drafted, served)
     if want & (MONEY | ROOFLINE):
         read, written = serving.model_flop(d, new_tokens, pairs, cached)
-        step_bytes = serving.decode_bytes(held, law, sequences, cached)
+        reader = d if d.reader is None else d.reader  # chips that read the prompts
+        moved = serving.prompt_bytes(reader.held, reader.law, new_tokens, transformer.cached_tokens(c, c.input_tokens))
+        step_bytes, done = serving.decode_bytes(held, law, sequences, cached), written * sequences
     if want & MONEY:
         out["mfu"] = requests_per_s * (read + c.output_tokens * written) / (chips * d.peak_flop_per_s)
         out["mbu"] = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel * c.hbm_bytes_per_s) * (lay.chips / chips)
-        phase = hits = None
-        if want & DETAIL:
-            arrivals = (sequences - 1) / c.output_tokens
-            charge = engine.prefill_charge  # with pools it is the chip time of both
-            charge = charge if pool is None else np.where(pooled, d.reader.lay.chips / lay.chips, charge)
-            phase = charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
-            hits = charge * serving.cached_attention_s(law, pairs, new_tokens, c.input_tokens - new_tokens)
-        money, unpriced = _money(c, chips, requests_per_s, capacity_per_s, phase, hits, out["mfu"], out["mbu"], want)
+        arrivals, charge = (sequences - 1) / c.output_tokens, engine.prefill_charge
+        if pool is not None:
+            charge = np.where(pooled, reader.lay.chips / lay.chips, charge)  # chip time of both pools
+        phase = charge * serving.prompt_s(prompt, arrivals), c.output_tokens * step_s / sequences
+        hits = charge * serving.cached_attention_s(law, pairs, new_tokens, c.input_tokens - new_tokens) if want & DETAIL else None
+        uses = [
+            (moved_bytes / (c.hbm_bytes_per_s * seconds), flop / (ways * d.peak_flop_per_s * seconds))
+            for moved_bytes, flop, ways, seconds in ((moved, read, reader.lay.ways, prompt.alone_s), (step_bytes, done, lay.ways, step_s))
+        ]
+        money, unpriced = _money(c, chips, requests_per_s, capacity_per_s, phase, hits, _draw(c, uses, phase, served), want)
         out |= money
         faults = faults | unpriced
     if want & ROOFLINE:
-        out |= _roofline(c, d, sequences, new_tokens, read, written, step_bytes, prompt.alone_s, step_s)
+        flop, seconds = (read / reader.lay.ways, done / lay.ways), (prompt.alone_s, step_s)
+        out |= _roofline(c, d, flop, (moved, step_bytes), seconds)
     return out | dict(faults=faults) | _intervals(c, out, want)
 
 
@@ -310,14 +316,22 @@ def _shares(c, law, new_tokens, pairs, sequences, cached, charge, drafted, serve
     return dict(zip(("share_compute", "share_memory", "share_network", "share_overhead"), shares, strict=True)) | dict(bound=bound)
 
 
-def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want):
+def _draw(c, uses, phase, served):
+    """Draw of one chip while it reads a prompt, in a decoding step, and of both by their time; the prompt's part of its energy."""
+    prefill_w, decode_w = (np.where(served, power.chip_w(c, *use, c.power_limit_w), np.nan) for use in uses)
+    share = phase[0] / (phase[0] + phase[1])
+    active_w = power.active_w(prefill_w, decode_w, share)
+    return prefill_w, decode_w, active_w, share * prefill_w / active_w
+
+
+def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
     """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack."""
     utilization = _utilization(c, requests_per_s, capacity_per_s)
     per_chip, served = capacity_per_s * c.output_tokens / chips, capacity_per_s * utilization
     owned, cloud = c.ownership == 0, c.ownership == 2
     rents = (c.cloud_usd_per_hour_on_demand, c.cloud_usd_per_hour_reserved, c.cloud_usd_per_hour_spot)
-    active_w = cost.active_w(c.tdp_w, c.idle_power_share, mbu, mfu)
-    mean_w = cost.mean_w(c, active_w, c.billing_power_share, utilization)
+    prefill_w, decode_w, active_w, read_share = draw
+    mean_w = power.mean_w(c, active_w, c.billing_power_share, utilization)
     hourly = cost.hourly_usd(c, c, c, owned, cloud, _of(c.commitment, rents), mean_w, per_chip * utilization)
     usd_per_chip_hour = sum(hourly)
     usd_per_mtok = cost.usd_per_mtok(usd_per_chip_hour, per_chip, utilization)
@@ -331,13 +345,17 @@ def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want
         prompt = cost.phase_share(c.allocation, *phase, c.input_tokens, c.output_tokens)
         per_input = c.output_tokens / c.input_tokens
         of_all = usd_per_mtok / usd_per_chip_hour
+        chip_j = active_w * chips / requests_per_s
         out |= {f"usd_per_mtok_{name}": part * of_all for name, part in zip(hourly._fields, hourly, strict=True)} | dict(
             usd_per_mtok_input=prompt * usd_per_mtok * per_input, usd_per_mtok_output=(1 - prompt) * usd_per_mtok,
             usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * utilization,
             usd_per_mtok_cached=usd_per_mtok * c.output_tokens * hits / sum(phase),
             usd_per_request=usd_per_mtok * c.output_tokens / 1e6,
             provisioned_j_per_served_request=provisioned_j / utilization,
-            accelerator_energy_j_per_request=active_w * chips / requests_per_s,
+            prefill_w_per_chip=prefill_w, decode_w_per_chip=decode_w, active_w_per_chip=active_w, idle_w_per_chip=power.idle_w(c),
+            server_w_per_chip=power.server_w(c, active_w), accelerator_energy_j_per_request=chip_j,
+            prefill_energy_j_per_request=read_share * chip_j, decode_energy_j_per_request=chip_j - read_share * chip_j,
+            accelerator_energy_j_per_output_token=chip_j / c.output_tokens, energy_j_per_output_token=energy_j / c.output_tokens,
             carbon_g_per_request=energy_j / 3.6e6 * c.grid_g_per_kwh,
             embodied_g_per_request=c.embodied_carbon_g * chips / (served * c.chip_life_years * cost.HOURS * 3600),
         )  # fmt: skip
@@ -363,26 +381,24 @@ def _of(commitment, options):
     return options[commitment] if np.ndim(commitment) == 0 else np.choose(commitment, options)
 
 
-def _roofline(c, d, sequences, new_tokens, read, written, step_bytes, prefill_s, step_s):
-    """Intensity and rate of the two phases on one chip, and what it holds."""
-    written = written * sequences / d.lay.ways
-    kv = transformer.cached_tokens(c, c.input_tokens) * d.held.token_bytes + d.held.state_bytes
-    prefill_bytes = serving.touched_bytes(d.held, d.law, new_tokens) + kv
+def _roofline(c, d, flop, moved_bytes, seconds):
+    """Intensity and rate of the two phases on one chip, reading and writing, and what it holds."""
     return dict(
         ridge_flop_per_byte=roofline.ridge_flop_per_byte(d.peak_flop_per_s, c.hbm_bytes_per_s),
-        prefill_flop_per_byte=read / d.lay.ways / prefill_bytes, prefill_flop_per_s_per_chip=read / (d.lay.ways * prefill_s),
-        decode_flop_per_byte=written / step_bytes, decode_flop_per_s_per_chip=written / step_s,
+        prefill_flop_per_byte=flop[0] / moved_bytes[0], prefill_flop_per_s_per_chip=flop[0] / seconds[0],
+        decode_flop_per_byte=flop[1] / moved_bytes[1], decode_flop_per_s_per_chip=flop[1] / seconds[1],
         weight_bytes_per_chip=d.held.weight_bytes,
         kv_bytes_per_token=transformer.kv_bytes_per_token_layer(c, d.lay.kv_bits) * (c.n_layers - c.n_linear_layers),
     )  # fmt: skip
 
 
 def _intervals(c, out, want):
-    """80 % intervals of the model's error alone: times spread by the class's residuals, rates and costs with the token time."""
+    """80 % intervals of the model's error alone: times and energies by the class's residuals, rates and costs with the token time."""
     ends = {}
     for name in INTERVALS:
         if name in out and (name + "_low" in want or name + "_high" in want):
             spread = c.ttft_spread if name == "ttft_s" else c.tpot_spread
-            factor = np.exp(Z80 * spread * np.where(c.n_experts > 0, c.moe_spread, 1.0))
+            spread = c.energy_spread if name in ENERGY else spread * np.where(c.n_experts > 0, c.moe_spread, 1.0)
+            factor = np.exp(Z80 * spread)
             ends |= {name + "_low": out[name] / factor, name + "_high": out[name] * factor}
     return ends

@@ -89,7 +89,12 @@ class Chip:
     ttft_spread: Number = quantity("Spread of TTFT", "1", "Standard deviation of log(measured/predicted) of first-token times", usual=(0.01, 3))
     moe_spread: Number = quantity("Spread of MoE", "1", "What mixture-of-experts models add to the spread, as a factor", (1, 10), default=1.0)
     calibrated: Number = quantity("Calibrated", "1", "1 if end-to-end measurements of the chip's class are behind its efficiencies", ONE, default=0.0)
+    energy_spread: Number = quantity("Spread of energy", "1", "Standard deviation of log(measured/predicted) of energy per token", usual=(0.01, 2))
     idle_power_share: Number = quantity("Idle power share", "1", "Draw of a chip that waits, share of TDP", ONE)
+    power_per_memory_use: Number = quantity("Power of memory", "1", "Saturating rise of the draw with the share of the bandwidth in use", (0, 20))
+    power_per_root_compute_use: Number = quantity("Power of compute", "1", "Saturating rise of the draw with the root of the share of the peak in use", (0, 20))
+    server_power_factor: Number = quantity("Server factor", "1", "AC draw that a server adds for each watt of its chips: supplies and fans, chips included", (1, 3))
+    server_w: Number = quantity("Server rest", "W", "AC draw of a server beside its chips, per chip", usual=(0, 2000))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -181,6 +186,7 @@ class Deployment:
     chunk_tokens: Number = quantity("Prefill chunk", "token", "Prompt tokens an engine step takes", (1, 1e7), default=8192.0)
     memory_reserve: Number = quantity("Memory reserve", "1", "Share of memory the engine leaves free", ONE, default=0.08)
     workspace_bytes: Number = quantity("Workspace", "byte", "Activations and buffers of one chip; NaN: 2 GB, at most 4 % of memory")
+    power_limit_w: Number = quantity("Power limit", "W", "Limit on the draw of one chip; lowers power alone, speeds stay; NaN: none", above=True)
     draft_tokens: Number = quantity("Draft tokens", "1", "Tokens drafted a step by speculative decoding; 0: none", (0, 64), default=0.0)
     draft_acceptance: Number = quantity("Draft acceptance", "1", "Chance that a drafted token is accepted", ONE, default=0.7)
     draft_cost_share: Number = quantity("Draft cost", "1", "Time of one draft step over one step of the model", (0, 10), default=0.05)
@@ -303,6 +309,15 @@ OUTPUTS = dict(
     provisioned_j_per_served_request=output("TDP per served request", "J", "Rated power with PUE over requests served", "less"),
     energy_j_per_request=output("Energy per request", "J", "Modeled draw with its idle share and PUE, per served request", "less"),
     accelerator_energy_j_per_request=output("Chip energy per request", "J", "Modeled draw of the chips alone at work", "less"),
+    prefill_energy_j_per_request=output("Prompt energy", "J", "Part of accelerator_energy_j_per_request drawn while prompts are read", "less"),
+    decode_energy_j_per_request=output("Answer energy", "J", "Part of accelerator_energy_j_per_request drawn while answers are written", "less"),
+    energy_j_per_output_token=output("Energy a token", "J", "Modeled draw with its idle share and PUE, per output token served", "less"),
+    accelerator_energy_j_per_output_token=output("Chip energy a token", "J", "Modeled draw of the chips alone at work, prompts included, per output token", "less"),
+    prefill_w_per_chip=output("Prefill draw", "W", "Draw of one chip while it reads a prompt", "less"),
+    decode_w_per_chip=output("Decode draw", "W", "Draw of one chip in a decoding step", "less"),
+    active_w_per_chip=output("Draw at work", "W", "Draw of one chip at work, both phases by their time", "less"),
+    idle_w_per_chip=output("Idle draw", "W", "Draw of one chip that waits", "less"),
+    server_w_per_chip=output("Server draw", "W", "AC draw of a server at work, per chip, before PUE", "less"),
     mean_w_per_chip=output("Mean draw", "W", "Modeled draw of one chip slot over the year, before PUE", "less"),
     carbon_g_per_request=output("Carbon per request", "g", "Location-based, operational", "less"),
     embodied_g_per_request=output("Embodied carbon per request", "g", "Carbon of making the chips, over their life", "less"),
@@ -328,7 +343,7 @@ OUTPUTS = dict(
 INTERVALS = [  # outputs with _low and _high
     name for name in OUTPUTS
     if name in ("ttft_s", "tpot_s", "tokens_per_usd", "carbon_g_per_request", "output_tokens_per_s", "requests_per_s", "capacity_requests_per_s")
-    or name.startswith(("output_tokens_per_s_", "usd_per_mtok")) or name.endswith("_j_per_request")
+    or name.startswith(("output_tokens_per_s_", "usd_per_mtok")) or name.endswith(("_j_per_request", "_j_per_output_token"))
 ]  # fmt: skip
 OUTPUTS |= {
     name + end: OUTPUTS[name] | dict(label=f"{OUTPUTS[name]['label']}, {word}", help=f"80 % interval of {name}, {word} end")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from infertco.kernel import cost, layout, network, roofline, serving, step, transformer
+from infertco.kernel import cost, layout, network, power, roofline, serving, step, transformer
 from infertco.values import Model
 
 # a toy: 2 layers, width 8, 4 query heads and 2 KV heads of width 2, plain FFN of width 32, 10 words, tied
@@ -282,11 +282,6 @@ def test_dollars_per_million_tokens_by_hand():
     assert cost.usd_per_mtok(3.6, 1000.0, 0.5) == pytest.approx(2.0)
 
 
-def test_idle_chip_draws_its_idle_share_and_a_busy_one_no_more_than_tdp():
-    assert cost.active_w(700, 0.2, 0.0, 0.0) == pytest.approx(140)
-    assert 140 < cost.active_w(700, 0.2, 0.5, 0.1) < cost.active_w(700, 0.2, 1.0, 1.0) <= 700
-
-
 # --- columns equal points: every function of the kernel on arrays and on each of their entries
 
 N = 6
@@ -306,6 +301,7 @@ MODELS |= {name: np.array([getattr(m, name) for m in (TOY, LLAMA_70B, DEEPSEEK) 
 LAYS = layout.Layout(*(np.array(x) for x in ([1.0, 8, 4, 2, 8, 16], [1.0, 1, 2, 1, 1, 2], [1.0, 2, 1, 1, 1, 1], [1.0] * 6)), *[None] * 4)
 LAYS = LAYS._replace(ways=LAYS[0] * LAYS[1], chips=LAYS[0] * LAYS[1] * LAYS[2], weight_bits=whole(4.25, 8, 16), kv_bits=whole(8, 16))
 PRICES = {name: column(1.0, 100.0) for name in ("chip_usd", "host_usd", "network_usd", "tdp_w", "host_w", "network_w")} | dict(idle_power_share=column(0.1, 0.4))
+PRICES |= dict(power_per_memory_use=column(0.5, 1), power_per_root_compute_use=column(2, 4), server_power_factor=column(1, 1.3), server_w=column(50, 200))
 PEAKS = {f"peak_flop_per_s_{form}": whole(1e15, 2e15, np.nan if form != "bf16" else 1e15) for form in ("bf16", "fp16", "fp8", "int8", "fp4")}
 SPEEDS = {f"{kind}_{bits}": column(0.5, 0.9) for kind in ("compute_efficiency", "memory_efficiency", "kernel_time_s") for bits in (16, 8, 4)}
 SPEEDS |= {f"expert_{kind}_efficiency": column(0.5, 1.1) for kind in ("compute", "memory")}
@@ -353,7 +349,9 @@ CASES = {
     "roofline": lambda c, lay: [step.share(c.pue, c.chip_usd), roofline.ridge_flop_per_byte(c.chip_usd, c.pue), roofline.operator_time_s(c.pue, c.pue, c.tdp_w, 2.0)],
     "capital": lambda c, lay: [cost.capital_usd_per_year(c.chip_usd, c.residual_share, c.cost_of_capital, c.chip_life_years)],
     "hourly": lambda c, lay: list(cost.hourly_usd(c, c, c, lay.chips > 8, lay.chips == 4, c.pue, c.tdp_w, c.pue)),
-    "power": lambda c, lay: [cost.active_w(c.tdp_w, c.idle_power_share, c.maintenance_share, 0.2), cost.mean_w(c, c.tdp_w, 0.7, c.availability)],
+    "power": lambda c, lay: [
+        power.chip_w(c, c.maintenance_share, 0.2, c.host_w * 5), power.server_w(c, c.tdp_w), power.idle_w(c), power.mean_w(c, c.tdp_w, 0.7, c.availability),
+    ],
     "unit": lambda c, lay: [cost.provisioned_j_per_request(c, c.pue, lay.chips, c.tdp_w), cost.phase_share(lay[3], c.pue, c.tdp_w, c.pue, 3.0)],
 }
 

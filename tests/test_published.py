@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import infertco as ic
-from infertco.kernel import cost, roofline, transformer
+from infertco.kernel import cost, power, roofline, transformer
 from infertco.values import Model
 
 
@@ -133,6 +133,25 @@ def test_epoch_energy_sheet():
     """Epoch AI, February 2025: 100 B active, 500 tokens, 10 % utilization, 1,275 W at 70 %, PUE 1.2: 0.30 Wh."""
     seconds = 2 * 100e9 * 500 / (989e12 * 0.10)
     assert seconds * 1275 * 0.7 * 1.2 / 3600 == pytest.approx(0.301, abs=0.001)
+
+
+def test_google_energy_of_a_median_prompt():
+    """Elsworth et al. 2025, arXiv:2508.15734: 0.14 Wh of accelerators, 0.06 of hosts, 0.02 idle, PUE 1.09: 0.24 Wh and 0.03 g."""
+    utilization, hour = 0.7, 1.0  # one prompt an hour: watts are watt-hours a prompt; any utilization splits work and idle
+    idle_w = 0.02 / (1 - utilization)
+    chip = SimpleNamespace(tdp_w=1.0, idle_power_share=idle_w, host_w=0.06, network_w=0.0)
+    wh = power.mean_w(chip, 0.14 / utilization, 1.0, utilization) * hour * 1.09
+    assert wh == pytest.approx(0.24, abs=0.005)
+    assert wh / 1e3 * 125 == pytest.approx(0.03, abs=0.001)  # g/kWh that the two figures imply
+
+
+def test_rated_power_of_dgx_systems():
+    """NVIDIA's data sheets: 10.2 kW for DGX H100 and 6.5 kW for DGX A100, eight GPUs each; Splitwise caps the former at 7,140 W."""
+    for chip, rated_w in (("h100-sxm", 10200), ("a100-80-sxm", 6500)):
+        facts = ic.scenario(chip=chip).chip
+        assert 8 * (facts.tdp_w + facts.host_w) == pytest.approx(rated_w, rel=0.02)
+    capped = power.server_w(ic.scenario(chip="h100-sxm").chip, power.chip_w(ic.scenario(chip="h100-sxm").chip, 0.5, 0.5, 0.7 * 700))
+    assert 0.8 * 7140 < 8 * capped < 7140  # a rating holds more than what runs
 
 
 def test_scaling_book_pop_quiz_and_prefill():

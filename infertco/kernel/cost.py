@@ -15,9 +15,6 @@ from .rows import some
 
 HOURS = 8760.0  # a year
 EGRESS_BYTES_PER_TOKEN = 5.0  # text; about 4 characters a token, with framing
-# Share of TDP that decoding draws: idle + (1 - idle)(1 - exp(-(k_m u_m + k_c sqrt(u_c)))), fitted on the GPU power of
-# 255 vLLM runs on H100 and B200 published by the ML.ENERGY benchmark (v3); 15 % mean error with a model or chip left out.
-POWER_PER_MBU, POWER_PER_ROOT_MFU = 0.83, 3.13
 
 
 class Hourly(NamedTuple):
@@ -115,22 +112,6 @@ def phase_share(allocation, prefill_s, decode_s, input_tokens, output_tokens):
     by_time = prefill_s / (prefill_s + decode_s)
     by_tokens = input_tokens / (input_tokens + output_tokens)
     return np.where(allocation == 0, by_time, np.where(allocation == 1, by_tokens, 0.0))
-
-
-def active_w(tdp_w, idle_share, mbu, mfu):
-    """Draw of one chip at work. [W]
-
-    A saturating function of the two utilizations: memory utilization alone says little, on GPUs it falls with the batch
-    while power rises.
-    """
-    pull = POWER_PER_MBU * np.minimum(mbu, 1) + POWER_PER_ROOT_MFU * np.sqrt(np.minimum(mfu, 1))
-    return tdp_w * (1 - (1 - idle_share) * np.exp(-pull))
-
-
-def mean_w(chip, active, host_share, utilization):
-    """Mean draw of one slot over the year: chip at work and idle, host and network at their share. [W]"""
-    idle = chip.idle_power_share * chip.tdp_w
-    return utilization * active + (1 - utilization) * idle + host_share * (chip.host_w + chip.network_w)
 
 
 def provisioned_j_per_request(chip, pue, chips, capacity_requests_per_s):

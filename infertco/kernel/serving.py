@@ -159,6 +159,11 @@ def decode_bytes(held: Memory, law: Law, sequences, cached_tokens):
     return touched_bytes(held, law, sequences) + kv / law.groups
 
 
+def prompt_bytes(held: Memory, law: Law, new_tokens, cached_tokens):
+    """Bytes that one chip must move to read a prompt: weights once, and the KV of the whole prompt. [byte]"""
+    return touched_bytes(held, law, new_tokens) + held.token_bytes * cached_tokens + held.state_bytes
+
+
 def model_flop(deployed, new_tokens, pairs, cached_tokens):
     """FLOP of one prompt, and of one token of the answer. Causal attention, active parameters. [FLOP]"""
     active, head = deployed.active_params, deployed.head_params

@@ -8,6 +8,10 @@ unscored with the reason in `why_not`. The load decides the protocol:
     steady   a running batch, kept full               static   a batch of prompts read, then answered together
     offline  everything queued, memory sets the batch server   open traffic within latency limits
     pools    prefill and decode on chips of their own; rows that do not name them get a split assumed (`_assumed_pools`)
+
+Power and energy carry the boundary they were measured at: `system` on the AC side of whole servers (MLPerf), `chips` at
+the accelerators alone (ML.ENERGY, and where nothing is said: then it is `assumed`). Totals are for all devices of the
+row unless the unit is per chip. A power limit is read from the notes.
 """
 
 import re
@@ -31,15 +35,19 @@ LENGTHS = (  # source, model, input, output: where a source does not print them
     (r"gpt-fast", r"", 6, 200), (r"exllama", r"", 16, 128), (r"mlc", r"", 16, 256), (r"lmdeploy", r"", 230, 240), (r"", r"", 128, 128),
 )  # fmt: skip
 RATES = ("output_tokens_per_s_total", "total_tokens_per_s", "samples_per_s", "input_tokens_per_s_total")
-METRICS = (*RATES, "tpot_ms", "ttft_ms", "per_user_tokens_per_s", "prompt_tokens_per_s", "e2e_latency_ms")
-LATER = {"watts": "power", "energy_j_per_output_token": "energy", "mfu_pct": "training", "tflops_per_device": "training", "tokens_per_s_per_device": "training"}
+POWER = {"watts": "power", "energy_j_per_output_token": "energy"}
+METRICS = (*RATES, *POWER, "tpot_ms", "ttft_ms", "per_user_tokens_per_s", "prompt_tokens_per_s", "e2e_latency_ms")
+LATER = {"mfu_pct": "training", "tflops_per_device": "training", "tokens_per_s_per_device": "training"}
+SYSTEM = r"whole.system|system power|AC power|wall (?:power|plug|meter|side)|at the wall"
+ALONE, PER_CHIP = r"(?:gpu|chip|accelerator)s? (?:power|energy|alone|only)", r"/ ?(?:gpu|chip|device)"
+LIMIT = r"power (?:limit|cap) (?:of )?(\d+(?:\.\d+)?) ?W"
 WIDEST = 8  # tensor parallelism of one engine in the sweeps; wider figures count a machine of two pools
 PROMPT_WORK = 0.2  # chip time of a prompt token over that of an answer token where many clients share chips (named pools)
 NUMBERS = (
     "n_devices", "weight_bits", "kv_bits", "tp", "pp", "ep", "batch_or_concurrency", "input_tokens", "output_tokens", "value", "attention_dp", "moe_tp",
     "prefill_workers", "decode_workers", "prefill_tp", "prefill_attention_dp", "decode_tp", "decode_attention_dp", "decode_ep", "decode_batch",
 )  # fmt: skip
-TEXTS = ("source_id", "hardware", "model", "engine", "scenario", "metric", "notes", "gemm_quant", "moe_quant", "row_id")
+TEXTS = ("source_id", "hardware", "model", "engine", "scenario", "metric", "unit", "notes", "gemm_quant", "moe_quant", "row_id")
 
 
 def read(rows: pd.DataFrame) -> pd.DataFrame:
@@ -84,6 +92,13 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     out, unnamed = _pools(rows, out)
     assumed = assumed.where(~unnamed, assumed + "pools;")
     out["task"] = [_task(*row) for row in zip(rows["metric"], out["protocol"], moe, unnamed, strict=True)]
+    measured_w = rows["metric"].isin(POWER)
+    system = rows["source_id"].str.contains("mlperf") | rows["notes"].str.contains(SYSTEM, case=False)
+    stated = system | rows["source_id"].str.contains("ml-energy") | rows["notes"].str.contains(ALONE, case=False)
+    assumed = assumed.where(~measured_w | stated, assumed + "boundary;")
+    out["boundary"] = np.where(measured_w, np.where(system, "system", "chips"), "")
+    out["power_limit_w"] = pd.to_numeric(rows["notes"].str.extract(LIMIT, flags=re.I)[0])
+    out["powered"] = rows["n_devices"].where(~rows["unit"].str.contains(PER_CHIP, case=False), 1.0)
     out["assumed"] = assumed.str.rstrip(";")
     out["why_not"] = [_why_not(row, c, m, lay) for row, c, m, lay in zip(rows.itertuples(), rows["metric"], out.itertuples(), out["layout"], strict=True)]
     out[["metric", "value", "n_devices", "source_id"]] = rows[["metric", "value", "n_devices", "source_id"]]
@@ -137,8 +152,8 @@ def _protocol(row) -> str:
 
 
 def _task(metric, protocol, moe, unnamed) -> str:
-    if metric in LATER:
-        return LATER[metric]
+    if metric in LATER | POWER:
+        return (LATER | POWER)[metric]
     if protocol == "pools" and (unnamed or metric == "ttft_ms"):
         return ("TTFT" if metric == "ttft_ms" else "decode") + (", pools assumed" if unnamed else ", pools")
     if metric == "ttft_ms":
@@ -189,8 +204,8 @@ def _pools(rows, out):
     named = (out["protocol"] == "pools") & (rows["decode_workers"] > 0)
     machine = (out["protocol"] == "loop") & (rows["source_id"] == "aic-silicon") & (out["tensor_parallel"] > WIDEST)
     unnamed = (out["protocol"] == "pools") & ~named | machine
-    printed = dict(prefill_tensor_parallel="prefill_tp", prefill_attention_data_parallel="prefill_attention_dp", prefill_workers="prefill_workers", decode_workers="decode_workers")
-    fields = {field: rows[column].where(named) for field, column in printed.items()}
+    printed = dict(prefill_tensor_parallel="prefill_tp", prefill_attention_data_parallel="prefill_attention_dp")
+    fields = {field: rows[column].where(named) for field, column in (printed | {name: name for name in ("prefill_workers", "decode_workers")}).items()}
     out = out.assign(protocol=out["protocol"].mask(machine, "pools"), **fields)
     groups = rows["decode_batch"] * rows["decode_workers"] * rows["decode_attention_dp"].clip(lower=1)
     out["load"] = out["load"].fillna(groups.where(named))
@@ -233,7 +248,7 @@ def _why_not(row, metric, out, layout) -> str:
         return f"unknown engine '{row.engine}'"
     if out.protocol == "server" and metric in ("ttft_ms", "tpot_ms", "per_user_tokens_per_s"):
         return "open traffic at a rate that is not published"
-    if metric in RATES and not row.n_devices > 0:
+    if metric in (*RATES, *POWER) and not row.n_devices > 0:
         return "number of devices is not published"
     if out.protocol in ("loop", "steady", "static", "step", "pools") and not out.load > 0:
         return "batch or clients are not published"

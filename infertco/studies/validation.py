@@ -14,6 +14,7 @@ from infertco.scenario import evaluate, scenario
 from infertco.studies import measured
 
 WANTED = ["ttft_s", "tpot_s", "output_tokens_per_s", "prefill_s", "prefill_batch_s", "decode_step_s", "most_sequences", "reason"]
+WATTS = ["active_w_per_chip", "server_w_per_chip"]  # asked only where power was measured
 SERVER_LIMITS = dict(ttft_slo_s=2.0, tpot_slo_s=0.2)  # MLPerf's server class of the 70 B models
 
 
@@ -77,16 +78,18 @@ def predict(table: pd.DataFrame, base=None) -> pd.DataFrame:
         full = queued["input_tokens"] + queued["output_tokens"]
         room = evaluate(queued.assign(batch=1.0), ["most_sequences"], base=base)["most_sequences"] * (full - queued["output_tokens"] / 2) / full
         asked.loc[queued.index, "batch"] = np.maximum(np.floor(np.minimum(room, queued["max_batch"])), 1.0)
-    found = evaluate(asked, WANTED, base=base)
-    table = table.assign(predicted=np.nan)
-    table.loc[known, "predicted"] = _metric(table[known], asked, found)
+    watts = WATTS if table["metric"].isin(measured.POWER).any() else []
+    found = evaluate(asked, WANTED + watts, base=base)
+    table = table.assign(predicted=np.nan, rate=np.nan)
+    table.loc[known, ["predicted", "rate"]] = np.c_[_metric(table[known], asked, found)]
     unserved = known & table["predicted"].isna()
     table.loc[unserved, "why_not"] = found["reason"].astype(str)[unserved[known].to_numpy()].str.split(";").str[0].to_numpy()
-    best = table.sort_values("predicted", ascending=False, kind="stable").drop_duplicates("row")  # searched layouts: the best
+    best = table.sort_values("rate", ascending=False, kind="stable").drop_duplicates("row")  # searched layouts: the fastest
     return best.sort_values("row").set_index("row")
 
 
 def _metric(table, asked, found):
+    """(the metric, output tokens/s of all devices) of every row."""
     replicas = np.maximum(table["n_devices"] / (table["tensor_parallel"] * table["attention_data_parallel"] * table["pipeline_parallel"]), 1.0)
     replicas = replicas.fillna(1.0).where(~table["protocol"].isin(["loop", "pools"]), 1.0)
     batch, output = found["batch"], asked["output_tokens"]
@@ -97,12 +100,16 @@ def _metric(table, asked, found):
     tpot_s = np.where(step, found["decode_step_s"], found["tpot_s"])
     read = np.where(table["protocol"] == "single", found["prefill_s"], found["ttft_s"])
     first_s = np.where(table["protocol"].isin(["static", "step"]), found["prefill_batch_s"], read)
+    watts = np.nan
+    if "active_w_per_chip" in found:
+        watts = table["powered"] * np.where(table["boundary"] == "system", found["server_w_per_chip"], found["active_w_per_chip"])
     options = dict(
+        watts=watts, energy_j_per_output_token=watts / rate * table["n_devices"] / table["powered"],
         output_tokens_per_s_total=rate, total_tokens_per_s=rate * (1 + asked["input_tokens"] / output), samples_per_s=rate / output,
         input_tokens_per_s_total=asked["input_tokens"] / found["prefill_s"] * replicas, tpot_ms=tpot_s * 1e3, ttft_ms=first_s * 1e3,
         per_user_tokens_per_s=1 / tpot_s, prompt_tokens_per_s=batch * asked["input_tokens"] / found["prefill_batch_s"], e2e_latency_ms=e2e_s * 1e3,
     )  # fmt: skip
-    return np.select([table["metric"] == name for name in options], list(options.values()), np.nan)
+    return np.select([table["metric"] == name for name in options], list(options.values()), np.nan), rate
 
 
 def validate(rows: pd.DataFrame) -> pd.DataFrame:
