@@ -29,9 +29,9 @@ def measured() -> pd.DataFrame:
     return table[table["why_not"] == ""].reset_index(drop=True)
 
 
-def facts_with(theta) -> dict:
+def facts_with(theta, facts=None) -> dict:
     """Facts of training with the fitted numbers exp(theta) in their places."""
-    known = {item: dict(found) for item, found in training.facts().items()}
+    known = {item: dict(found) for item, found in (facts or training.facts()).items()}
     for (item, name), x in zip(START, np.exp(theta), strict=True):
         known.setdefault(item, {})[name] = x
     return known
@@ -45,10 +45,10 @@ def fit(table: pd.DataFrame, use=None) -> np.ndarray:
     rows, start = training_rows.Rows(table), np.log([value for value, _ in START.values()])
     wide = np.array([sd for _, sd in START.values()])
     weight = table.groupby(["source_id", "chip"])["value"].transform("size").to_numpy() ** -0.5
-    measured = np.log(table["value"].to_numpy())
+    measured, facts = np.log(table["value"].to_numpy()), training.facts()
 
     def residuals(theta):
-        errors = (np.log(rows.predicted(facts_with(theta))) - measured) / SCALE
+        errors = (np.log(rows.predicted(facts_with(theta, facts))) - measured) / SCALE
         soft = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1))
         return np.r_[weight * soft, (theta - start) / wide]
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from infertco import catalog
 from infertco.columns import from_frame
-from infertco.kernel import training
+from infertco.kernel import training, transformer
 from infertco.scenario import scenario
 from infertco.studies import training as study
 
@@ -21,10 +21,11 @@ TEXTS = ("source_id", "hardware", "model", "precision", "metric", "parallelism",
 PRECISIONS = ((r"fp8/fp4", "fp8"), (r"int8", "int8"), (r"fp4|nvfp4|mxfp4", "fp4"), (r"fp8|float8|mxfp8", "fp8"), (r"bf16|fp16|bfloat16|half|^$", "bf16"))
 ON_TPU = {"tpu-v5p": "int8"}  # "bf16/int8": 0.79 of the bf16 peak can only be int8; the others look like bf16
 STACKS = ((r"mosaic|llm-foundry|mpt", "triton"), (r"mlperf|megatron|nemo|korthikanti|narayanan", "megatron"))
-FULL_ATTENTION = 2.0  # MFU is usually counted with the whole square of attention: twice the causal half
+COUNTED = (  # source: parameters its model FLOP count, squares of attention (1: the causal half). MaxText: its train.py
+    (r"mosaic", "printed", 2.0), (r"maxtext", "all", 1.0), (r"", "multiplied", 2.0),
+)  # fmt: skip
 MEMORY_SHARE, BYTES_PER_PARAM = 0.6, dict(full=5.0, lora=2.2)  # of stages that audited runs leave unsaid
 INTERLEAVED = ((r"korthikanti", r"175b|530b", 3), (r"mlperf", r"", 3))  # pieces of a stage: source, model
-PLAN_COLUMNS = [*study.PLAN]
 
 
 def is_training(rows: pd.DataFrame) -> pd.Series:
@@ -187,10 +188,17 @@ class Rows:
         kinds = self.c.tables["chip"].columns["kind"][self.c.code("chip")]
         precision = np.where(kinds == "tpu", 0, self.p.precision)  # over the bf16 peak, even where int8 is used
         self.peak = training.peak_flop_per_s(self.c, precision)
-        mosaic = table["source_id"].str.contains("mosaic") & (table["params_b"] > 0)
-        linear = np.where(mosaic, 6e9 * table["params_b"], (3 - self.p.lora) * (self.work.layers + self.work.experts + self.work.head))
-        self.counted = linear + 3 * FULL_ATTENTION * self.work.attention
+        self.counted = self._counted()
         self.metric = table["metric"].to_numpy()
+
+    def _counted(self):
+        """FLOP of a token as each row's source counts them."""
+        rule = [next(rule for rule in COUNTED if re.search(rule[0], source)) for source in self.table["source_id"]]
+        params, squares = np.array([name for _, name, _ in rule]), np.array([x for _, _, x in rule])
+        multiplied = (self.work.layers + self.work.experts + self.work.head) / 2
+        every, printed = transformer.params(self.c, transformer.shape(self.c)), 1e9 * self.table["params_b"].to_numpy()
+        counted = np.where(params == "all", every, np.where((params == "printed") & (printed > 0), printed, multiplied))
+        return 2 * (3 - self.p.lora) * counted + 3 * squares * self.work.attention
 
     def parts(self, known=None) -> training.Step:
         """Device-seconds of a token; `known` takes the place of the facts, for a fit."""
