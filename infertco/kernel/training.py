@@ -16,7 +16,7 @@ from . import transformer
 PRECISIONS = ("bf16", "fp8", "int8", "fp4")
 SHARDINGS = ("none", "optimizer", "gradients", "weights")  # what data-parallel copies share out; the last is full FSDP
 METHODS = ("full", "lora")
-GATHERS = np.array([0.0, 0.0, 2.0, 3.0])  # times a sharding moves the 16-bit weights or gradients of a microbatch
+GATHERS = np.array([2.0, 2.0, 2.0, 3.0])  # times a sharding moves the 16-bit weights or gradients
 WEIGHT_BYTES, GRADIENT_BYTES, OPTIMIZER_BYTES = 2.0, 2.0, 12.0  # a parameter; fp32 copy and two moments of Adam
 DAY_S, HOUR_S = 86_400.0, 3_600.0
 
@@ -113,8 +113,9 @@ def step(chip, model, plan, rates, work: Work) -> Step:
     Recomputing costs `recompute_cost` of the forward pass it repeats: [1]_ counts a whole one, measurements less.
     Tensor parallelism moves `16 L D (TP - 1)` bytes a token and device group: two all-reduces of 2 bytes each way [1]_.
     Experts: k copies of a token out and back, forward and backward, `8 L D k (EP - 1)/EP` bytes. Sharded weights:
-    gathered forward and backward, gradients scattered, 2 bytes each, once a microbatch, with a pipeline once a step
-    [2]_; one server's scale-out links carry its ring together. The bubble is that of interleaved 1F1B [3]_.
+    gathered forward and backward, gradients scattered, 2 bytes each, once a microbatch [2]_; once a step with a
+    pipeline, or where only gradients and Adam's state are exchanged. One server's scale-out links carry its ring
+    together. Frozen weights have no gradients. The bubble is that of interleaved 1F1B [3]_.
 
     References
     ----------
@@ -141,9 +142,9 @@ def step(chip, model, plan, rates, work: Work) -> Step:
     copies = 8 * model.n_moe_layers * D * np.minimum(model.n_active_experts, 8) * (ep - 1) / ep
     expert = _crossed(rates.expert_exposure * copies, ep, _link(chip, ep * tp))
 
-    held = np.where(pp > 1, plan.replica_sequences, plan.microbatch_sequences) * S / cp
+    held = np.where((pp > 1) | (plan.sharding < 2), plan.replica_sequences, plan.microbatch_sequences) * S / cp
     group = plan.n_chips / (tp * pp)
-    gathered = GATHERS[plan.sharding] * WEIGHT_BYTES * transformer.params(model, transformer.shape(model))
+    gathered = np.where(plan.lora, np.where(plan.sharding == 3, 2.0, 0.0), GATHERS[plan.sharding]) * WEIGHT_BYTES * transformer.params(model, transformer.shape(model))
     shard = _crossed(rates.shard_exposure * gathered / held, group, _ring(chip, plan.n_chips))
 
     busy = linear + attention + traffic + tensor + expert

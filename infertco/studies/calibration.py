@@ -208,7 +208,7 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
     moe = out[out["task"] == "decode MoE"]["error"].abs().quantile(0.8) / 1.2816
     first = out[out["task"] == "TTFT"]["error"].abs().quantile(0.8) / 1.2816
     for name in set(old["item"]):
-        if not name.startswith("engine/"):
+        if "/" not in name:
             wide = 1.0 if per_class.get(name, 0) >= 20 else 1.5
             fields[name, "tpot_spread"], fields[name, "ttft_spread"] = (spread * wide, len(out)), (first * wide, len(out))
             fields[name, "moe_spread"] = (max(moe / spread, 1.0), len(out))
@@ -243,10 +243,13 @@ ENGINE_FIELDS = (
 def calibrate(out=None, say=print):
     """Fit on `data/measured`, judge by leaving out, and write `efficiency.csv` and `accuracy.csv` beside each other.
 
-    `out` is the path of the efficiency file; `data/efficiency.csv` of a clone if None. Takes some ten minutes.
+    `out` is the path of the efficiency file; `data/efficiency.csv` of a clone if None. Takes some ten minutes, for
+    training a quarter of one (`training_fit.calibrate`, which may be called alone).
     """
     import os
     from pathlib import Path
+
+    from infertco.studies import training_fit
 
     path = Path(out) if out else catalog.data_dir() / "efficiency.csv"
     table = validation.scenarios(pd.read_csv(catalog.data_dir() / "measured" / "inference.csv", low_memory=False))
@@ -261,4 +264,4 @@ def calibrate(out=None, say=print):
         aside = name.with_name(f".{name.name}.{os.getpid()}")
         made.to_csv(aside, index=False, lineterminator="\n")
         aside.replace(name)
-    return accuracy(in_fit, out_rows)
+    return pd.concat([accuracy(in_fit, out_rows), training_fit.calibrate(path, say)], ignore_index=True)

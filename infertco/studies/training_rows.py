@@ -24,6 +24,9 @@ STACKS = ((r"mosaic|llm-foundry|mpt", "triton"), (r"mlperf|megatron|nemo|korthik
 COUNTED = (  # source: parameters its model FLOP count, squares of attention (1: the causal half). MaxText: its train.py
     (r"mosaic", "printed", 2.0), (r"maxtext", "all", 1.0), (r"", "multiplied", 2.0),
 )  # fmt: skip
+RECOMPUTED = (  # words of the layout with the source: share of the forward pass run again
+    (r"full (recompute|AC)|act-ckpt True", 1.0), (r"selective AC|torchtitan", 0.5),  # torchtitan: every second product
+)  # fmt: skip
 MEMORY_SHARE, BYTES_PER_PARAM = 0.6, dict(full=5.0, lora=2.2)  # of stages that audited runs leave unsaid
 INTERLEAVED = ((r"korthikanti", r"175b|530b", 3), (r"mlperf", r"", 3))  # pieces of a stage: source, model
 
@@ -117,7 +120,7 @@ def _plan(row) -> dict:
         n_chips=n, sequence_tokens=sequence, global_batch_sequences=batch, microbatch_sequences=min(per_microbatch, max(own, 1e-9)),
         train_tensor_parallel=tp, train_pipeline_parallel=pp, context_parallel=cp, train_expert_parallel=given(r"\bEP\s*=?\s*(\d+)", 1.0, ""),
         sharding="gradients" if re.search(r"SHARD_GRAD_OP|zero-?2", words, re.I) else "weights" if sharded or tpu or not (laid_out or audited) else "optimizer",
-        virtual_stages=_interleaved(row, pp), recompute_share=1.0 if re.search(r"full (recompute|AC)|act-ckpt True", words, re.I) else 0.0,
+        virtual_stages=_interleaved(row, pp), recompute_share=next((share for pattern, share in RECOMPUTED if re.search(pattern, f"{words} {row.source_id}", re.I)), 0.0),
         tensor_overlap=float(not re.search(r"korthikanti|torchtitan", row.source_id) or "AsyncTP" in words),
         training_stack=_stack(row, of_chip), power_cap_share=_cap(row, chip, of_chip), software_factor=1.0,
     )  # fmt: skip
