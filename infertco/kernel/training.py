@@ -174,15 +174,17 @@ def _ring(chip, n_chips):
 def activation_bytes_per_token(model, recompute_share):
     """Activations one token leaves behind in one layer for the backward pass, on one device. [byte]
 
-    `34 D` for a plain feed-forward layer of width 4 D, scores not stored; `2 D` where the layer is recomputed [1]_.
+    Inputs of norms, projections, attention and feed-forward layer, 2 bytes each; scores are not stored. A plain layer of
+    width 4 D without grouped heads: `32 D`, the `34 D` of [1]_ less its two dropout masks. Recomputed: its input, `2 D`.
 
     References
     ----------
-    .. [1] Korthikanti et al., 2022, arXiv:2205.05198, equations 1 and 6.
+    .. [1] Korthikanti et al., 2022, arXiv:2205.05198, section 4.1.
     """
     moe = model.n_moe_layers / model.n_layers
     width = (1 - moe) * model.d_ff + moe * (model.n_active_experts * model.d_ff_expert + model.n_shared_experts * model.d_ff_shared)
-    kept = 18 * model.d_model + 2 * model.n_ffn_matrices * width
+    grouped = np.where(model.kv_lora_rank > 0, 1.0, model.n_kv_heads / model.n_heads)
+    kept = (12 + 4 * grouped) * model.d_model + 2 * model.n_ffn_matrices * width
     return (1 - recompute_share) * kept + recompute_share * 2 * model.d_model
 
 

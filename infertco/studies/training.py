@@ -70,6 +70,7 @@ CAUSES = dict(
     precision="{chip} has no peak in {training_precision}",
     chips="n_chips is no multiple of the chips of a replica: tensor x pipeline x context parallel",
     heads="train_tensor_parallel does not divide the attention heads of {model}",
+    experts="train_expert_parallel spreads the experts of {model} over more chips than there are experts, or copies",
     layers="more pipeline stages than {model} has layers",
     batch="the global batch has less than one sequence for each replica",
     link="{chip} has no figure for a link that the layout crosses",
@@ -243,7 +244,7 @@ def _faults(c, p):
     crossing = crossing | (p.n_chips > c.scale_up_domain) & np.isnan(c.scale_out_bytes_per_s)
     found = dict(
         precision=np.isnan(training.peak_flop_per_s(c, p.precision)), chips=replicas(p) != np.floor(replicas(p)), heads=~layout.divides_heads(c, tp),
-        layers=pp > c.n_layers, batch=p.replica_sequences < 0.999, link=crossing, fit=training.memory_bytes(c, p) > layout.usable_bytes(c, c),
+        experts=(p.train_expert_parallel > 1) & (p.train_expert_parallel > np.minimum(np.maximum(c.n_experts, 1), p.n_chips / (tp * pp))), layers=pp > c.n_layers, batch=p.replica_sequences < 0.999, link=crossing, fit=training.memory_bytes(c, p) > layout.usable_bytes(c, c),
     )  # fmt: skip
     return {name: np.broadcast_to(x, np.shape(p.n_chips)) for name, x in found.items()}
 

@@ -25,7 +25,7 @@ COUNTED = (  # source: parameters its model FLOP count, squares of attention (1:
     (r"mosaic", "printed", 2.0), (r"maxtext", "all", 1.0), (r"", "multiplied", 2.0),
 )  # fmt: skip
 RECOMPUTED = (  # words of the layout with the source: share of the forward pass run again
-    (r"full (recompute|AC)|act-ckpt True", 1.0), (r"selective AC|torchtitan", 0.5),  # torchtitan: every second product
+    (r"full (recompute|AC)|act-ckpt True|PP8.* torchtitan", 1.0), (r"selective AC|torchtitan", 0.5),  # its selective: every second product
 )  # fmt: skip
 MEMORY_SHARE, BYTES_PER_PARAM = 0.6, dict(full=5.0, lora=2.2)  # of stages that audited runs leave unsaid
 INTERLEAVED = ((r"korthikanti", r"175b|530b", 3), (r"mlperf", r"", 3))  # pieces of a stage: source, model
@@ -115,7 +115,7 @@ def _plan(row) -> dict:
         cp = n / (tp * pp * batch)
         assumed.append("context_parallel")
     own = batch / max(n / (tp * pp * cp), 1e-9)
-    per_microbatch = given(r"micro-?batch(?:\s*size)?\s*=?\s*(\d+)", 1.0 if pp > 1 else own, "microbatch" if pp > 1 else "")
+    per_microbatch = given(r"micro-?batch(?:\s*size)?\s*=?\s*(\d+)", 1.0 if pp > 1 or audited else own, "microbatch" if pp > 1 or audited else "")
     out |= dict(
         n_chips=n, sequence_tokens=sequence, global_batch_sequences=batch, microbatch_sequences=min(per_microbatch, max(own, 1e-9)),
         train_tensor_parallel=tp, train_pipeline_parallel=pp, context_parallel=cp, train_expert_parallel=given(r"\bEP\s*=?\s*(\d+)", 1.0, ""),
