@@ -144,8 +144,9 @@ def step(chip, model, plan, rates, work: Work) -> Step:
 
     held = np.where((pp > 1) | (plan.sharding < 2), plan.replica_sequences, plan.microbatch_sequences) * S / cp
     group = plan.n_chips / (tp * pp)
-    gathered = np.where(plan.lora, np.where(plan.sharding == 3, 2.0, 0.0), GATHERS[plan.sharding]) * WEIGHT_BYTES * transformer.params(model, transformer.shape(model))
-    shard = _crossed(rates.shard_exposure * gathered / held, group, _ring(chip, plan.n_chips))
+    times = np.where(plan.lora, np.where(plan.sharding == 3, 2.0, 0.0), GATHERS[plan.sharding])
+    moved = rates.shard_exposure * times * WEIGHT_BYTES * transformer.params(model, transformer.shape(model)) / held
+    shard = _crossed(moved, group, _ring(chip, plan.n_chips))
 
     busy = linear + attention + traffic + tensor + expert
     microbatches = np.maximum(plan.replica_sequences / plan.microbatch_sequences, 1)

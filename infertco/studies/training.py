@@ -25,7 +25,6 @@ OPEN = dict(  # tried where a plan leaves them open; a batch as large as the rep
     train_tensor_parallel=(1, 2, 4, 8), train_pipeline_parallel=(1, 2, 4, 8, 16, 32), train_expert_parallel=(1, 8, 64),
     recompute_share=(0, 1), microbatch_sequences=(1, 4, np.inf),
 )  # fmt: skip
-OPEN_BELOW = dict(train_expert_parallel="n_experts")  # tried up to a figure of the model only
 STACKS = ("usual", "triton", "megatron")
 
 
@@ -52,7 +51,7 @@ class TrainingPlan:
     software_factor: Number = quantity("Software factor", "1", "Speed of the software over the usual; stacks differ by 0.85 to 1.15", (0.1, 3), default=1.0)
     train_tokens: Number = quantity("Tokens to train", "token", "Tokens of the run; NaN: those the model was trained on", (0, 1e18), above=True)
     chips_per_node: Number = quantity("Chips a node", "1", "Chips that fail together", (1, 1e4), default=8.0)
-    failures_per_1000_node_days: Number = quantity("Failures", "1", "Interruptions in 1,000 node-days: 3.79 Llama 3, 2.34 and 6.50 Meta's clusters", (0, 1e6), default=3.79)
+    failures_per_1000_node_days: Number = quantity("Failures", "1", "Interruptions in 1,000 node-days; 3.79 with Llama 3", (0, 1e6), default=3.79)
     checkpoint_stall_s: Number = quantity("Checkpoint stall", "s", "Time training stands still for a checkpoint", (0, 1e6), default=30.0, above=True)
     checkpoint_interval_s: Number = quantity("Checkpoint interval", "s", "Training time between checkpoints; NaN: the best", (0, 1e9), above=True)
     restart_s: Number = quantity("Restart", "s", "Time from a failure to training again, lost work apart", (0, 1e7), default=300.0)
@@ -211,24 +210,21 @@ def complete(c, p):
     """What stands in the way of each run (cause to bool array), and the plan with every open number chosen."""
     batch = np.where(np.isnan(p.global_batch_sequences), np.maximum(TOKENS_PER_CHIP * p.n_chips / p.sequence_tokens, 1), p.global_batch_sequences)
     is_open = {name: np.isnan(getattr(p, name)) for name in OPEN}
-    most = {name: np.max(getattr(c, of)) for name, of in OPEN_BELOW.items()}
-    tried = [[x for x in OPEN[name] if x <= max(most.get(name, np.inf), 1)] if rows.any() else [1] for name, rows in is_open.items()]
-    rates = rates_of(c, np.array([STACKS[0]]))
-    best = None
+    experts = max(np.max(c.n_experts), 1)
+    tried = [[x for x in OPEN[name] if name != "train_expert_parallel" or x <= experts] if rows.any() else [1] for name, rows in is_open.items()]
+    rates, made = rates_of(c, np.array(STACKS[:1])), training.work(c, p.sequence_tokens)
+    best = {}
     for candidate in product(*tried):
-        q = SimpleNamespace(**vars(p))
-        q.global_batch_sequences = batch
-        for (name, rows), x in zip(is_open.items(), candidate, strict=True):
-            setattr(q, name, np.where(rows, float(x), getattr(p, name)))
-        q = fill(q)
+        numbers = {name: np.where(rows, float(x), getattr(p, name)) for (name, rows), x in zip(is_open.items(), candidate, strict=True)}
+        q = fill(SimpleNamespace(**vars(p) | numbers | dict(global_batch_sequences=batch)))
         faults = _faults(c, q)
-        price = np.where(faults["fit"], 1e9 + training.memory_bytes(c, q), np.nan_to_num(sum(training.step(c, c, q, rates, training.work(c, q.sequence_tokens))), nan=1e6))
+        time_s = np.nan_to_num(sum(training.step(c, c, q, rates, made)), nan=1e6)
+        price = np.where(faults["fit"], 1e9 + training.memory_bytes(c, q), time_s)  # what does not fit: the smallest
         price = price + 1e30 * np.any([rows for name, rows in faults.items() if name != "fit"], axis=0)
-        mine = dict(price=price) | {name: getattr(q, name) for name in (*OPEN, "global_batch_sequences", "replica_sequences")} | faults
-        better = True if best is None else price < best["price"]
-        best = mine if best is None else {name: np.where(better, mine[name], best[name]) for name in best}
-    q = SimpleNamespace(**vars(p) | {name: x for name, x in best.items() if name not in CAUSES and name != "price"})
-    return {name: best[name] for name in CAUSES}, q
+        mine = faults | {name: getattr(q, name) for name in (*OPEN, "global_batch_sequences", "replica_sequences")} | dict(price=price)
+        better = price < best.get("price", np.inf)
+        best = {name: np.where(better, x, best.get(name, x)) for name, x in mine.items()}
+    return {name: best.pop(name) for name in CAUSES}, SimpleNamespace(**vars(p) | best)
 
 
 def fill(p):
@@ -239,12 +235,13 @@ def fill(p):
 
 
 def _faults(c, p):
-    tp, pp = p.train_tensor_parallel, p.train_pipeline_parallel
+    tp, pp, ep = p.train_tensor_parallel, p.train_pipeline_parallel, p.train_expert_parallel
     crossing = (p.n_chips > 1) & (np.isnan(c.link_bytes_per_s) | np.isnan(c.scale_up_domain))
     crossing = crossing | (p.n_chips > c.scale_up_domain) & np.isnan(c.scale_out_bytes_per_s)
     found = dict(
         precision=np.isnan(training.peak_flop_per_s(c, p.precision)), chips=replicas(p) != np.floor(replicas(p)), heads=~layout.divides_heads(c, tp),
-        experts=(p.train_expert_parallel > 1) & (p.train_expert_parallel > np.minimum(np.maximum(c.n_experts, 1), p.n_chips / (tp * pp))), layers=pp > c.n_layers, batch=p.replica_sequences < 0.999, link=crossing, fit=training.memory_bytes(c, p) > layout.usable_bytes(c, c),
+        experts=(ep > 1) & (ep > np.minimum(np.maximum(c.n_experts, 1), p.n_chips / (tp * pp))), layers=pp > c.n_layers,
+        batch=p.replica_sequences < 0.999, link=crossing, fit=training.memory_bytes(c, p) > layout.usable_bytes(c, c),
     )  # fmt: skip
     return {name: np.broadcast_to(x, np.shape(p.n_chips)) for name, x in found.items()}
 

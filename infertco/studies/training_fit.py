@@ -20,6 +20,7 @@ START = {  # item and parameter: start value, standard deviation of its logarith
 }  # fmt: skip
 SCALE = 0.20  # residual beyond which a row counts less and less
 NOTE = "Fitted on data/measured/training.csv by infertco calibrate; effective, not a hardware fact"
+SPREADS = dict(gpu=1.0, tpu=1.0, asic=1.35, cdna=1.35, edge=2.0, cpu=2.0)  # wider, by judgement, where next to nothing was measured
 KINDS = dict(source=lambda rows: rows["source_id"].str.split("-").str[0], chip=lambda rows: rows["chip"], model=lambda rows: rows["model"])
 
 
@@ -80,30 +81,23 @@ def judged(table: pd.DataFrame, theta, out: pd.DataFrame) -> pd.DataFrame:
 
 
 def efficiencies(table: pd.DataFrame, theta, out: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `data/efficiency.csv`: the fitted numbers, the range in which fits without a group of rows put them, the spread."""
-    kind, stack = table["chip"].map(_kinds()), table["training_stack"]
-    behind = {item: int(kind.eq(item).sum() if item in KINDS_OF_CHIP else stack.eq(item.removeprefix("stack/")).sum()) for item, _ in START}
-    fits = np.array([fit(table, ~mine) for mine in _groups(table)])
+    """Rows of `data/efficiency.csv`: the fitted numbers, the range in which fits without a group of rows put them, the spread.
+
+    `count` is the rows that a number has a say in.
+    """
+    moved = [int((log_errors(table, theta + step) != log_errors(table, theta)).sum()) for step in 0.01 * np.eye(len(theta))]
+    fits = np.array([theta, *(fit(table, ~mine) for mine in _groups(table))])
+    ends = np.exp([fits.min(axis=0), theta, fits.max(axis=0)]).T
+    found = [(item, name, *three, count) for (item, name), three, count in zip(START, ends, moved, strict=True)]
     spread = out["error"].abs().quantile(0.8) / 1.2816
-    found = [(item, name, x, *ends, behind[item]) for (item, name), x, ends in zip(START, np.exp(theta), np.exp(np.c_[fits.min(axis=0), fits.max(axis=0)]), strict=True)]
-    wide = ((item, spread * factor) for item, factor in SPREADS.items())
-    found += [(item, "training_spread", x, x / 1.3, x * 1.3, len(table)) for item, x in wide]
+    found += [(item, "training_spread", wide * spread / 1.3, wide * spread, wide * spread * 1.3, len(table)) for item, wide in SPREADS.items()]
     return pd.DataFrame([
         dict(
-            item=f"training/{item}", parameter=name, value=f"{x:.4g}", unit="byte" if name.endswith("_bytes") else "1", low=f"{min(low, x):.4g}",
-            high=f"{max(high, x) * 1.0001:.4g}", source="infertco-calibration", date="2026", confidence="measured", note=NOTE, count=str(count),
+            item=f"training/{item}", parameter=name, value=f"{x:.4g}", unit="byte" if name.endswith("_bytes") else "1", low=f"{low:.4g}",
+            high=f"{high:.4g}", source="infertco-calibration", date="2026", confidence="measured", note=NOTE, count=str(count),
         )
-        for item, name, x, low, high, count in found
+        for item, name, low, x, high, count in found
     ])  # fmt: skip
-
-
-KINDS_OF_CHIP = ("gpu", "tpu")
-SPREADS = dict(gpu=1.0, tpu=1.0, asic=1.35, cdna=1.35, edge=2.0, cpu=2.0)  # wider, by judgement, where next to nothing was measured
-
-
-def _kinds():
-    facts = catalog.table("chip")
-    return dict(zip(facts.ids, np.where(facts.columns["kind"] == "tpu", "tpu", "gpu"), strict=True))
 
 
 def _groups(table):

@@ -27,6 +27,7 @@ COUNTED = (  # source: parameters its model FLOP count, squares of attention (1:
 RECOMPUTED = (  # words of the layout with the source: share of the forward pass run again
     (r"full (recompute|AC)|act-ckpt True|PP8.* torchtitan", 1.0), (r"selective AC|torchtitan", 0.5),  # its selective: every second product
 )  # fmt: skip
+SHARDINGS = ((r"SHARD_GRAD_OP|zero[- ]?2", "gradients"), (r"zero[- ]?1|distributed optimizer", "optimizer"), (r"fsdp|zero|shard", "weights"))
 MEMORY_SHARE, BYTES_PER_PARAM = 0.6, dict(full=5.0, lora=2.2)  # of stages that audited runs leave unsaid
 INTERLEAVED = ((r"korthikanti", r"175b|530b", 3), (r"mlperf", r"", 3))  # pieces of a stage: source, model
 
@@ -73,7 +74,7 @@ def _plan(row) -> dict:
     lora = re.search(r"lora", row.model + row.notes, re.I) is not None
     if not model and lora:
         model = catalog.alias("model", re.sub(r"[-_ ]?lora", "", row.model, flags=re.I))
-    words, assumed = row.parallelism, []
+    words, said, assumed = row.parallelism, f"{row.parallelism} {row.source_id}", []
     out = dict(chip=chip, model=model, assumed="", why_not=_why_not(row, chip, model))
     if out["why_not"]:
         return out
@@ -98,16 +99,18 @@ def _plan(row) -> dict:
     sharded = re.search(r"fsdp|zero|shard|dp ?only", words, re.I) is not None
     laid_out = re.search(r"\b(?:TP|PP|FSDP|DP)\s*=?\s*\d", words) is not None
     audited = re.search(r"mlperf|megatron|nemo", row.source_id + row.notes, re.I) is not None
+    unsaid = audited and not sharded and not tpu and not laid_out
     tp = pp = 1.0
     if laid_out:
         tp, pp = given(r"\bTP\s*=?\s*(\d+)", 1.0, ""), given(r"\bPP\s*=?\s*(\d+)", 1.0, "")
-    elif not sharded and not tpu and audited:
+    elif unsaid:
         tp = 8.0 if of_model["total_params"] > 300e9 else 4.0
         need = BYTES_PER_PARAM[out["training_method"]] * of_model["total_params"] / (MEMORY_SHARE * of_chip["hbm_bytes"])
         pp = 2.0 ** np.ceil(np.log2(max(need / tp, 1)))
         assumed.append("parallelism")
     elif not sharded and not tpu:
         assumed.append("parallelism")
+    usual = "weights" if tpu or not (laid_out or audited) else "optimizer"
     tp = min(tp, n)
     pp = min(pp, max(n / tp, 1))
     cp = given(r"\bCP\s*=?\s*(\d+)", 1.0, "")
@@ -115,12 +118,12 @@ def _plan(row) -> dict:
         cp = n / (tp * pp * batch)
         assumed.append("context_parallel")
     own = batch / max(n / (tp * pp * cp), 1e-9)
-    per_microbatch = given(r"micro-?batch(?:\s*size)?\s*=?\s*(\d+)", 1.0 if pp > 1 or audited else own, "microbatch" if pp > 1 or audited else "")
+    per_microbatch = given(r"micro-?batch(?:\s*size)?\s*=?\s*(\d+)", 1.0 if pp > 1 or unsaid else own, "microbatch" if pp > 1 or unsaid else "")
     out |= dict(
         n_chips=n, sequence_tokens=sequence, global_batch_sequences=batch, microbatch_sequences=min(per_microbatch, max(own, 1e-9)),
         train_tensor_parallel=tp, train_pipeline_parallel=pp, context_parallel=cp, train_expert_parallel=given(r"\bEP\s*=?\s*(\d+)", 1.0, ""),
-        sharding="gradients" if re.search(r"SHARD_GRAD_OP|zero-?2", words, re.I) else "weights" if sharded or tpu or not (laid_out or audited) else "optimizer",
-        virtual_stages=_interleaved(row, pp), recompute_share=next((share for pattern, share in RECOMPUTED if re.search(pattern, f"{words} {row.source_id}", re.I)), 0.0),
+        sharding=next((name for pattern, name in SHARDINGS if re.search(pattern, words, re.I)), usual),
+        virtual_stages=_interleaved(row, pp), recompute_share=next((share for pattern, share in RECOMPUTED if re.search(pattern, said, re.I)), 0.0),
         tensor_overlap=float(not re.search(r"korthikanti|torchtitan", row.source_id) or "AsyncTP" in words),
         training_stack=_stack(row, of_chip), power_cap_share=_cap(row, chip, of_chip), software_factor=1.0,
     )  # fmt: skip
@@ -211,7 +214,8 @@ class Rows:
     def predicted(self, known=None) -> np.ndarray:
         """Predicted value of each row in its own metric."""
         per_token_s = sum(self.parts(known))
-        options = dict(mfu_pct=100 * self.counted / per_token_s / self.peak, tflops_per_device=self.counted / per_token_s / 1e12, tokens_per_s_per_device=1 / per_token_s)
+        flop_per_s = self.counted / per_token_s
+        options = dict(mfu_pct=100 * flop_per_s / self.peak, tflops_per_device=flop_per_s / 1e12, tokens_per_s_per_device=1 / per_token_s)
         return np.select([self.metric == name for name in options], list(options.values()), np.nan)
 
 
