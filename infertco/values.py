@@ -248,6 +248,30 @@ class Finance:
     billing_power_share: Number = quantity("Metered share", "1", "Mean draw over rated power, where no draw is modeled", ONE, above=True)
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainingRates:
+    """What training reaches of a chip: the items training/... of data/efficiency.csv, by kind or class of chip and by stack."""
+
+    product_share_16: Number = quantity("Training products, 16 bit", "1", "Share of the measured matrix product that a training step reaches in 16 bit", **EFFICIENCY)
+    product_share_8: Number = quantity("Training products, 8 bit", "1", "The same in 8 bit, taken for 4 bit as well", **EFFICIENCY)
+    matmul_share_16: Number = quantity("Large product, 16 bit", "1", "Measured large product over the 16-bit peak, where the chip's own is not known", **EFFICIENCY)
+    matmul_share_8: Number = quantity("Large product, 8 bit", "1", "Measured large product over the 8-bit peak, where the chip's own is not known", **EFFICIENCY)
+    attention_share: Number = quantity("Training attention", "1", "Share of the 16-bit peak that causal attention reaches, both directions", **EFFICIENCY)
+    attention_factor: Number = quantity("Attention of the stack", "1", "Speed of a stack's attention over the usual", (0, 10), above=True, default=1.0)
+    traffic_bytes: Number = quantity("Traffic beside products", "byte", "Moved beside products for each token, layer and unit of width", usual=(0, 5000))
+    tensor_exposure: Number = quantity("Tensor-parallel exposure", "1", "Share of tensor-parallel traffic that a step waits for, nothing hidden", (0, 10))
+    tensor_hidden_share: Number = quantity("Tensor-parallel overlap", "1", "Part of it that overlapping hides", ONE)
+    expert_exposure: Number = quantity("Expert-parallel exposure", "1", "Share of expert-parallel traffic that a step waits for", (0, 10))
+    expert_product_share: Number = quantity("Expert products", "1", "Rate of grouped experts over that of dense products", **EFFICIENCY)
+    shard_exposure: Number = quantity("Sharding exposure", "1", "Share of the traffic of sharded weights that a step waits for", (0, 10))
+    scale_out_loss: Number = quantity("Scale-out loss", "1", "Time added for each doubling beyond the scale-up domain", ONE)
+    recompute_cost: Number = quantity("Recompute cost", "1", "Time of recomputing a forward pass over its full price", (0, 2))
+    lora_factor: Number = quantity("LoRA factor", "1", "Time of products with frozen weights over that of their FLOP", (0.5, 3), default=1.0)
+    clock_exponent: Number = quantity("Clock exponent", "1", "Power of the power limit's share that the clock follows", (0, 2))
+    training_spread: Number = quantity("Spread of training", "1", "Standard deviation of log(measured/predicted) of training rates", usual=(0.01, 2))
+    training_moe_spread: Number = quantity("Spread of MoE training", "1", "What mixture-of-experts models add to it, as a factor", (1, 10))
+
+
 VALUES = dict(chip=Chip, model=Model, workload=Workload, deployment=Deployment, site=Site, finance=Finance)
 IDS = ("chip", "model", "workload", "site")
 CHOICES = ("engine", "ownership", "commitment", "allocation")

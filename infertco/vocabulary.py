@@ -44,7 +44,7 @@ _TITLE = dict(title=text("Title", "What the item is, in a few words").metadata)
 PARAMETERS = {  # file: parameters of its items; "file/": of its named facts, the items with a "/" in their name
     "chips": _fields(values.Chip, leave_out=("chip",)),
     "efficiency": _fields(values.Chip, EFFICIENCIES),
-    "efficiency/": _fields(values.Deployment, values.ENGINE_FACTS),
+    "efficiency/": _fields(values.Deployment, values.ENGINE_FACTS) | _fields(values.TrainingRates),
     "models": _fields(values.Model, leave_out=("model",)),
     "workloads": _fields(values.Workload, leave_out=("workload",)),
     "sites": _fields(values.Site, leave_out=("site",)),

@@ -77,9 +77,9 @@ def test_blank_cells_are_filled_by_rule_and_named():
 
 
 def test_what_cannot_be_known_stays_unscored_in_its_place():
-    table = validation.validate(rows({}, dict(hardware="h1000"), dict(model="llama-9"), dict(metric="mfu_pct"), dict(engine="unheard of"), {}))
+    table = validation.validate(rows({}, dict(hardware="h1000"), dict(model="llama-9"), dict(metric="furlongs"), dict(engine="unheard of"), {}))
     assert table["scored"].tolist() == [True, False, False, False, False, True]
-    assert table["why_not"].tolist()[1:5] == ["unknown chip 'h1000'", "unknown model 'llama-9'", "training is not predicted yet", "unknown engine 'unheard of'"]
+    assert table["why_not"].tolist()[1:5] == ["unknown chip 'h1000'", "unknown model 'llama-9'", "no prediction of furlongs", "unknown engine 'unheard of'"]
     assert table["predicted"][0] == table["predicted"][5] and table["predicted"].isna().sum() == 4
 
 
@@ -127,7 +127,7 @@ def test_fit_is_as_good_as_published(validated):
     """The errors of data/accuracy.csv are those of the shipped efficiencies: within a point of the medians."""
     found = validation.errors(validated).set_index("task")["median"]
     published = validation.accuracy().query("left_out == 'none'").set_index("task")["median"]
-    for task in published.index:
+    for task in published.index.intersection(found.index):  # training has a file and tests of its own
         assert found[task] == pytest.approx(published[task], abs=1.0), task
 
 

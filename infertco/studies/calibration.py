@@ -188,11 +188,11 @@ def _coverage(rows) -> float:
 
 
 def efficiencies(problem, theta, out) -> pd.DataFrame:
-    """Rows of `data/efficiency.csv`: fitted values with spread, count and source; what was not fitted stays as it was."""
+    """Rows of `data/efficiency.csv`: fitted values with spread, count and source."""
     value, count = np.r_[np.exp(theta), 1.0], problem.table.drop_duplicates("row")
     per_class = {name: int((problem.cls == i).sum()) for i, name in enumerate(problem.classes)}
     per_engine = {name: int((problem.eng == i).sum()) for i, name in enumerate(problem.engines)}
-    old = pd.read_csv(catalog.data_dir() / "efficiency.csv", dtype=str, keep_default_na=False)
+    old = dict.fromkeys(pd.read_csv(catalog.data_dir() / "efficiency.csv", usecols=["item"])["item"])
     fields = {}
     columns = problem.columns(theta)
     for i, name in enumerate(problem.classes):
@@ -209,13 +209,12 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
     moe = out[out["task"] == "decode MoE"]["error"].abs().quantile(0.8) / 1.2816
     first = out[out["task"] == "TTFT"]["error"].abs().quantile(0.8) / 1.2816
     for name in set(old["item"]):
-        if not name.startswith("engine/"):
+        if "/" not in name:
             wide = 1.0 if per_class.get(name, 0) >= 20 else 1.5
             fields[name, "tpot_spread"], fields[name, "ttft_spread"] = (spread * wide, len(out)), (first * wide, len(out))
             fields[name, "moe_spread"] = (max(moe / spread, 1.0), len(out))
             for field in ("expert_compute_efficiency", "expert_memory_efficiency"):
                 fields.setdefault((name, field), (np.exp(theta[problem.at[field.removesuffix("_efficiency")]]), len(count)))
-    kept = old[[key not in fields for key in zip(old["item"], old["parameter"], strict=True)]]
     note = "Fitted on data/measured by infertco calibrate; effective, not a hardware fact"
     rows = []
     for (item, field), (x, n) in fields.items():
@@ -227,7 +226,7 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
             item=item, parameter=field, value=f"{x:.4g}", unit=unit, low=low and f"{low:.4g}", high=high and f"{high:.4g}",
             source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(n),
         ))  # fmt: skip
-    return pd.concat([kept, pd.DataFrame(rows)], ignore_index=True)
+    return pd.DataFrame(rows)
 
 
 CLASS_FIELDS = (
@@ -241,15 +240,15 @@ ENGINE_FIELDS = (
 )  # fmt: skip
 
 
-def calibrate(out=None, say=print):
+def calibrate(out=None, say=print) -> pd.DataFrame:
     """Fit on `data/measured`, judge by leaving out, and write `efficiency.csv` and `accuracy.csv` beside each other.
 
-    `out` is the path of the efficiency file; `data/efficiency.csv` of a clone if None. Takes some ten minutes.
+    `out` is the path of the efficiency file; `data/efficiency.csv` of a clone if None. Serving takes some ten minutes;
+    power and training, a minute each, may be fitted alone by the `calibrate` of their modules. Returns all errors.
     """
-    import os
     from pathlib import Path
 
-    from infertco.studies import power_fit  # which judges itself with `accuracy`
+    from infertco.studies import power_fit, training_fit  # which judge themselves with `accuracy`
 
     path = Path(out) if out else catalog.data_dir() / "efficiency.csv"
     table = validation.scenarios(pd.read_csv(catalog.data_dir() / "measured" / "inference.csv", low_memory=False))
@@ -260,8 +259,19 @@ def calibrate(out=None, say=print):
     for kind, group, out_rows in left_out(table, problem):
         last = out_rows[out_rows["group"].eq(group) & out_rows["left_out"].eq(kind)]["error"].dropna()
         say(f"without {kind} {group}: {len(last)} rows, median error {100 * np.expm1(last).abs().median():.1f} %")
-    for name, made in ((path, efficiencies(problem, theta, out_rows)), (path.with_name("accuracy.csv"), accuracy(in_fit, out_rows))):
-        aside = name.with_name(f".{name.name}.{os.getpid()}")
-        made.to_csv(aside, index=False, lineterminator="\n")
-        aside.replace(name)
-    return power_fit.calibrate(path, say)
+    put(path, "efficiency", efficiencies(problem, theta, out_rows), ["item", "parameter"])
+    put(path.with_name("accuracy.csv"), "accuracy", accuracy(in_fit, out_rows), ["task"])
+    power_fit.calibrate(path, say)
+    training_fit.calibrate(path, say)
+    return pd.read_csv(path.with_name("accuracy.csv"))
+
+
+def put(file, kind, new, key):
+    """The rows of `file` with the key of new ones replaced by these; begun as `data/<kind>.csv`, written aside and moved into place."""
+    import os
+
+    old = pd.read_csv(file if file.exists() else catalog.data_dir() / f"{kind}.csv", dtype=str, keep_default_na=False)
+    kept = old[~old.set_index(key).index.isin(new.set_index(key).index)]
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    pd.concat([kept, new]).to_csv(aside, index=False, lineterminator="\n")
+    aside.replace(file)

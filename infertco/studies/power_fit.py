@@ -8,8 +8,6 @@ their error. Speeds stay as fitted before, to these runs among others. The start
 ML.ENERGY rows: weak priors, but no independent ones, so that only models and chips left out say what a new row costs.
 """
 
-import os
-
 import numpy as np
 import pandas as pd
 
@@ -79,7 +77,7 @@ def left_out(table) -> tuple[pd.DataFrame, np.ndarray]:
 def facts(table, theta, fits, out) -> pd.DataFrame:
     """Rows of `data/efficiency.csv`: what all chips share, and idle share and server of the classes that were measured."""
     old = pd.read_csv(catalog.data_dir() / "efficiency.csv", dtype=str, keep_default_na=False)
-    classes = [item for item in old["item"].unique() if not item.startswith("engine/")]
+    classes = [item for item in old["item"].unique() if "/" not in item]
     alone = table["boundary"] == "chips"
     metered, walled = (set(_class(table[rows & (table["metric"] == "watts")])) for rows in (alone, ~alone))
     only = dict(idle_power_share=metered, **dict.fromkeys(AT_WALL, walled))
@@ -104,8 +102,7 @@ def facts(table, theta, fits, out) -> pd.DataFrame:
 def calibrate(path=None, say=print) -> pd.DataFrame:
     """Fit the law and judge it; replaces its rows in the efficiency file at `path` and in `accuracy.csv` beside it.
 
-    `path` is `data/efficiency.csv` of a clone if None; another file must be there already. Takes about a minute.
-    Returns the table of `accuracy.csv`.
+    `path` is `data/efficiency.csv` of a clone if None. Takes about a minute. Returns the errors.
     """
     from pathlib import Path
 
@@ -116,14 +113,6 @@ def calibrate(path=None, say=print) -> pd.DataFrame:
     judged = calibration.accuracy(log_errors(table, theta)[["task", "error"]], out)
     for kind, task, median in judged[["left_out", "task", "median"]].itertuples(index=False):
         say(f"{task}, left out {kind}: median error {median:.1f} %")
-    beside = path.with_name("accuracy.csv")
-    known, errors = pd.read_csv(path, dtype=str, keep_default_na=False), pd.read_csv(beside)
-    made = facts(table, theta, fits, out)
-    new = set(zip(made["item"], made["parameter"], strict=True))
-    known = known[[key not in new for key in zip(known["item"], known["parameter"], strict=True)]]
-    judged = pd.concat([errors[~errors["task"].isin(judged["task"])], judged], ignore_index=True)
-    for file, whole in ((path, pd.concat([known, made], ignore_index=True)), (beside, judged)):
-        aside = file.with_name(f".{file.name}.{os.getpid()}")
-        whole.to_csv(aside, index=False, lineterminator="\n")
-        aside.replace(file)
+    calibration.put(path, "efficiency", facts(table, theta, fits, out), ["item", "parameter"])
+    calibration.put(path.with_name("accuracy.csv"), "accuracy", judged, ["task"])
     return judged

@@ -11,7 +11,7 @@ import pandas as pd
 
 from infertco import catalog, values
 from infertco.scenario import evaluate, scenario
-from infertco.studies import measured
+from infertco.studies import measured, training_rows
 
 WANTED = ["ttft_s", "tpot_s", "output_tokens_per_s", "prefill_s", "prefill_batch_s", "decode_step_s", "most_sequences", "reason"]
 WATTS = ["active_w_per_chip", "server_w_per_chip"]  # asked only where power was measured
@@ -118,7 +118,7 @@ def validate(rows: pd.DataFrame) -> pd.DataFrame:
     The interval of a task is that of the rows left out of fits (`data/accuracy.csv`): what a source, a chip or a model
     nobody fitted is off by.
     """
-    found = predict(scenarios(rows))
+    found = training_rows.laid_over(predict(scenarios(rows)), rows)
     table = rows.reset_index(drop=True).copy()
     if not found.index.equals(table.index):
         raise ValueError("the predictions are not of the rows measured, in their order")
