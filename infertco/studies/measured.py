@@ -37,7 +37,7 @@ LENGTHS = (  # source, model, input, output: where a source does not print them
 RATES = ("output_tokens_per_s_total", "total_tokens_per_s", "samples_per_s", "input_tokens_per_s_total")
 POWER = {"watts": "power", "energy_j_per_output_token": "energy"}
 METRICS = (*RATES, *POWER, "tpot_ms", "ttft_ms", "per_user_tokens_per_s", "prompt_tokens_per_s", "e2e_latency_ms")
-LATER = {"mfu_pct": "training", "tflops_per_device": "training", "tokens_per_s_per_device": "training"}
+TRAINING = {"mfu_pct": "training", "tflops_per_device": "training", "tokens_per_s_per_device": "training"}
 SYSTEM = r"whole.system|system power|AC power|wall (?:power|plug|meter|side)|at the wall"
 ALONE, PER_CHIP = r"(?:gpu|chip|accelerator)s? (?:power|energy|alone|only)", r"/ ?(?:gpu|chip|device)"
 LIMIT = r"power (?:limit|cap) (?:of )?(\d+(?:\.\d+)?) ?W"
@@ -152,8 +152,8 @@ def _protocol(row) -> str:
 
 
 def _task(metric, protocol, moe, unnamed) -> str:
-    if metric in LATER | POWER:
-        return (LATER | POWER)[metric]
+    if metric in TRAINING | POWER:
+        return (TRAINING | POWER)[metric]
     if protocol == "pools" and (unnamed or metric == "ttft_ms"):
         return ("TTFT" if metric == "ttft_ms" else "decode") + (", pools assumed" if unnamed else ", pools")
     if metric == "ttft_ms":
@@ -236,8 +236,8 @@ def _assumed_pools(rows, out):
 
 
 def _why_not(row, metric, out, layout) -> str:
-    if metric in LATER:
-        return f"{LATER[metric]} is not predicted yet"
+    if metric in TRAINING:
+        return "a training figure"  # `training_rows` reads those
     if metric not in METRICS:
         return f"no prediction of {metric}"
     if not out.chip:
