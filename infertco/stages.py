@@ -139,7 +139,7 @@ def _pools(c, shape, lay, prefill_lay, activation_bits, attention_flop, new_toke
     fewest = np.minimum(lay.tensor_parallel * lay.pipeline_parallel, prefill_lay.tensor_parallel * prefill_lay.pipeline_parallel)
     handed = transformer.kv_bytes(c, c.input_tokens, lay.kv_bits, fewest)
     hand_off_s = np.where(pooled, pools.hand_off_s(handed, link, read.alone_s, c.n_layers), 0.0)
-    return pools.Pools(pooled, np.maximum(c.decode_workers, 1.0), c.prefill_workers, prefill_lay.attention_data_parallel, read, hand_off_s)
+    return pools.Pools(pooled, np.maximum(c.decode_workers, 1.0), c.prefill_workers, read, hand_off_s)
 
 
 def _later(c):

@@ -36,7 +36,7 @@ def prompt(law: Law, new_tokens, chunk_tokens, groups) -> Prompt:
     def read_s(prompts, spread):
         tokens = prompts * new_tokens
         operators_s = weighted(law.layers, norm(*operators_pass(law, tokens / steps, spread, head_tokens=prompts)))
-        return (steps * (operators_s + law.fixed_s) + law.linear_s * tokens) / prompts
+        return (steps * (operators_s + law.fixed_s + law.prompt_fixed_s) + law.linear_s * tokens) / prompts
 
     lone_s, packed_s = read_s(groups, law.spread), read_s(groups * most, law.spread)
     alone_s = read_s(1.0, 1.0) if np.any(groups > 1) else lone_s
@@ -57,7 +57,7 @@ def prompt_pass(law: Law, new_tokens, chunk_tokens, groups) -> Pass:
     steps = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
     tokens = groups * new_tokens
     compute_s, memory_s = split(law, *operators_pass(law, tokens / steps, law.spread, head_tokens=groups))
-    parts = steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s
+    parts = steps * compute_s + law.prompt_attention_s, steps * memory_s, law.linear_s * tokens, steps * (law.fixed_s + law.prompt_fixed_s)
     return Pass(*(part / groups for part in parts))
 
 

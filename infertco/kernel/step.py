@@ -29,6 +29,7 @@ class Law(NamedTuple):
     attention_memory_s: np.ndarray
     state_s: np.ndarray  # per sequence: reading constant states
     prompt_attention_s: np.ndarray  # attention of one prompt, all layers
+    prompt_fixed_s: np.ndarray  # per pass that reads prompts, beside fixed_s
     fixed_s: np.ndarray  # per pass: kernel floors, layers, collective latency, engine step
     linear_s: np.ndarray  # per token: collective bandwidth
     sequence_s: np.ndarray  # per running sequence: engine
@@ -67,7 +68,8 @@ class Rates(NamedTuple):
 def attainable(chip, lay, activation_bits, engine):
     """(index of the arithmetic's format, its peak, Rates): what a chip reaches in the format the arithmetic runs in.
 
-    Attention and the head run in 16 bit whatever the weights are.
+    Attention and the head run in 16 bit whatever the weights are. Where the engine's kernels take `flop_energy_j` a
+    FLOP, rated power limits all arithmetic: the 2-norm of that limit and the peak.
     """
     bf16, fp16 = chip.peak_flop_per_s_bf16, chip.peak_flop_per_s_fp16
     others = chip.peak_flop_per_s_fp8, chip.peak_flop_per_s_int8, chip.peak_flop_per_s_fp4
@@ -77,14 +79,15 @@ def attainable(chip, lay, activation_bits, engine):
         value = np.where(eight, at_8, at_16)
         return np.where(four, at_4, value) if np.any(four) else value
 
-    compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4) * engine.compute_share
     memory = by_width(chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4)
     kernel_s = by_width(chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4)
     wide, bandwidth = layout.chosen(bf16, fp16), chip.hbm_bytes_per_s
+    share = engine.compute_share / np.sqrt(1 + np.where(engine.flop_energy_j > 0, engine.flop_energy_j * wide / chip.tdp_w, 0.0) ** 2)
+    compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4) * share
     rates = Rates(
         flop_per_s=compute * peak, expert_flop_per_s=compute * peak * chip.expert_compute_efficiency,
-        head_flop_per_s=chip.compute_efficiency_16 * wide * engine.compute_share,
-        attention_flop_per_s=chip.attention_compute_efficiency * wide * engine.compute_share,
+        head_flop_per_s=chip.compute_efficiency_16 * wide * share,
+        attention_flop_per_s=chip.attention_compute_efficiency * wide * share,
         bytes_per_s=memory * bandwidth, expert_bytes_per_s=memory * bandwidth * chip.expert_memory_efficiency,
         head_bytes_per_s=chip.memory_efficiency_16 * bandwidth,
         attention_bytes_per_s=chip.attention_memory_efficiency * bandwidth,
@@ -104,6 +107,7 @@ def law(model, shape, lay, rates: Rates, engine, prompt_attention_flop) -> Law:
         share[i], out[i] = shape.params[i] * per_group, shape.width_out[i] * per_group
     compute_s, weight_s = share * (2 / rates.flop_per_s), share * (lay.weight_bits / 8 / rates.bytes_per_s)
     token_s = (shape.width_in + out) * (2 / rates.bytes_per_s)
+    token_s[transformer.EXPERTS] -= shape.width_in[transformer.EXPERTS] * (1 - 1 / dp) * (2 / rates.bytes_per_s)  # groups send tokens where their experts are
     compute_s[transformer.EXPERTS] *= k * rates.flop_per_s / rates.expert_flop_per_s
     weight_s[transformer.EXPERTS] *= model.n_experts * rates.bytes_per_s / rates.expert_bytes_per_s
     token_s[transformer.EXPERTS] *= k
@@ -118,7 +122,8 @@ def law(model, shape, lay, rates: Rates, engine, prompt_attention_flop) -> Law:
         attention_compute_s=transformer.decode_attention_flop(model) * per_group / rates.attention_flop_per_s / dp,
         attention_memory_s=transformer.kv_bytes_per_token_layer(model, lay.kv_bits, tp) / rates.attention_bytes_per_s / dp,
         state_s=model.n_linear_layers * model.linear_state_bytes * per_group / dp / rates.attention_bytes_per_s,
-        prompt_attention_s=prompt_attention_flop * per_group / rates.attention_flop_per_s,
+        prompt_attention_s=prompt_attention_flop * per_group / (rates.attention_flop_per_s * engine.attention_share),
+        prompt_fixed_s=L * engine.prompt_layer_time_s,
         fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
         linear_s=linear_s, sequence_s=engine.sequence_time_s,
     )  # fmt: skip
