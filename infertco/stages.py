@@ -277,7 +277,7 @@ def _pools(c, reader, new_tokens, pairs):
     handed = cached * reader.token_bytes + reader.state_bytes
     hand_off_s = np.where(reader.there, pools.hand_off_s(handed, reader.bytes_per_s, read.alone_s, c.n_layers), 0.0)
     holds = layout.most_sequences(reader.lay, reader.held, cached) >= reader.lay.attention_data_parallel
-    return pools.Pools(reader.there, reader.decode_workers, reader.prefill_workers, reader.lay.attention_data_parallel, read, hand_off_s), holds
+    return pools.Pools(reader.there, reader.decode_workers, reader.prefill_workers, read, hand_off_s), holds
 
 
 def _beyond(c, activation_bits, batch, longest):

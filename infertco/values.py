@@ -204,6 +204,9 @@ class Deployment:
     first_token_time_s: Number = quantity("First-token overhead", "s", "Fixed time of a request beside prefill; NaN: the engine's", usual=(0, 1))
     link_efficiency: Number = quantity("Link efficiency", "1", "Share of the link that collectives reach; NaN: the engine's", **EFFICIENCY)
     compute_share: Number = quantity("Engine compute", "1", "Share of the chip's compute efficiency that the engine's kernels reach; NaN: the engine's", **EFFICIENCY)
+    attention_share: Number = quantity("Engine attention", "1", "Share of the chip's attention efficiency that the engine's kernels reach on prompts; NaN: the engine's", **EFFICIENCY)
+    flop_energy_j: Number = quantity("Energy of a FLOP", "J", "Rated power that a 16-bit FLOP a second of the engine's kernels takes; 0: power does not limit; NaN: the engine's", usual=(0, 1e-11))
+    prompt_layer_time_s: Number = quantity("Prompt layer overhead", "s", "Fixed time of one layer more where a step reads prompts, run without a captured graph; NaN: the engine's", usual=(0, 1e-2))
     burst_wait: Number = quantity("Burst wait", "1", "Share of the prompts of a burst that a request waits for; NaN: the engine's", (0, 10))
     overflow_wait: Number = quantity("Overflow wait", "1", "Share of a full wait that requests without room show on average; NaN: the engine's", (0, 2))
     prefill_charge: Number = quantity("Prefill charge", "1", "Share of a prompt's prefill time that decoding waits for; NaN: the engine's", (0, 2))
@@ -281,7 +284,7 @@ FIELDS = {f.name: f for value in VALUES.values() for f in fields(value)}
 OWNER = {f.name: key for key, value in VALUES.items() for f in fields(value)}
 TEXTS = {name for name, f in FIELDS.items() if f.metadata["unit"] == "text"}
 CHOSEN = ("engine", "weight_bits", "kv_bits", "activation_bits", "tensor_parallel", "pipeline_parallel", "expert_parallel", "batch")
-ENGINE_FACTS = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "first_token_time_s", "link_efficiency", "prefill_charge", "burst_wait", "overflow_wait", "compute_share")
+ENGINE_FACTS = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "first_token_time_s", "link_efficiency", "prefill_charge", "burst_wait", "overflow_wait", "compute_share", "attention_share", "flop_energy_j", "prompt_layer_time_s")
 WHOLE = {"tensor_parallel", "pipeline_parallel", "expert_parallel", "attention_data_parallel", "draft_tokens", "prefill_workers", "decode_workers"}
 def output(label, unit, help, better=None):
     return dict(label=label, unit=unit, help=help, better=better)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from infertco.kernel import cost, layout, network, power, roofline, serving, step, transformer
+from infertco.kernel import cost, layout, network, pools, power, roofline, serving, step, transformer
 from infertco.values import Model
 
 # a toy: 2 layers, width 8, 4 query heads and 2 KV heads of width 2, plain FFN of width 32, 10 words, tied
@@ -130,7 +130,8 @@ def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, **changes):
         flop_per_s=1e15, expert_flop_per_s=1e15, expert_bytes_per_s=1e12, head_flop_per_s=1e15, attention_flop_per_s=1e15, bytes_per_s=1e12, head_bytes_per_s=1e12,
         attention_bytes_per_s=1e12, kernel_time_s=0.0, head_kernel_time_s=0.0, group_bytes_per_s=1e18, replica_bytes_per_s=1e18,
     ) | changes  # fmt: skip
-    engine = SimpleNamespace(layer_time_s=0.0, allreduce_time_s=0.0, step_time_s=0.0, sequence_time_s=0.0)
+    fixed = dict.fromkeys(("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "prompt_layer_time_s"), 0.0)
+    engine = SimpleNamespace(attention_share=1.0, **fixed)
     lay = layout.Layout(tp, dp, pp, 1.0, tp * dp, tp * dp * pp, weight_bits, 16.0)
     return step.law(model, transformer.shape(model), lay, step.Rates(**rates), engine), lay
 
@@ -191,6 +192,75 @@ def test_a_lone_request_waits_for_nobody_and_a_full_batch_for_the_prompts_of_the
     ttft, tpot, step = serving.latencies_s(law, 101.0, lay, cached, 200.0, prompt, 1.0)
     assert tpot == pytest.approx(step + 100 / 200 * serving.prompt_s(prompt, 100 / 200))
     assert ttft == pytest.approx(prompt.alone_s + step)
+
+
+def rates_of(flop_energy_j, tdp_w=350.0):
+    chip = {f"peak_flop_per_s_{name}": peak for name, peak in dict(bf16=2e14, fp16=np.nan, fp8=4e14, int8=np.nan, fp4=np.nan).items()}
+    chip |= {f"{kind}_{bits}": 0.5 for kind in ("compute_efficiency", "memory_efficiency", "kernel_time_s") for bits in (16, 8, 4)}
+    chip |= {f"{kind}_efficiency": 0.5 for kind in ("expert_compute", "expert_memory", "attention_compute", "attention_memory")}
+    engine = SimpleNamespace(compute_share=0.8, flop_energy_j=flop_energy_j, link_efficiency=0.5)
+    _, lay = a_law()
+    return step.attainable(SimpleNamespace(**vars(CHIP), **chip, hbm_bytes_per_s=1e12, tdp_w=tdp_w), lay, 16.0, engine)[2]
+
+
+def test_rated_power_limits_arithmetic_where_the_engine_s_kernels_take_it():
+    free, tight = rates_of(0.0), rates_of(1.75e-12)  # 350 W over 1.75 pJ: 2e14 FLOP/s, as much as the peak
+    assert free.flop_per_s == pytest.approx(0.8 * 0.5 * 2e14)
+    assert tight.flop_per_s == pytest.approx(free.flop_per_s / 2**0.5)
+    assert rates_of(1.75e-12, tdp_w=3500.0).flop_per_s > 0.99 * free.flop_per_s
+    assert (tight.bytes_per_s, rates_of(0.0, np.nan)[:-2]) == (free.bytes_per_s, free[:-2])
+
+
+# --- two pools
+
+
+def two_pools(clients=1.0, room=1e9, readers=1.0, writers=1.0, burst=0.0, hand_off_s=0.0, tp=8.0):
+    law, _ = a_law(tp=tp)
+    cached = transformer.cached_tokens(LLAMA_70B, 1250.0)
+    prompt = serving.prompt(law, 1000.0, transformer.prefill_pairs(LLAMA_70B, 1000.0), 8192.0)
+    group = pools.Pools(np.array(True), writers, np.array(readers), prompt, hand_off_s)
+
+    def token_s(running):
+        return step.decode_time_s(law, np.maximum(running / writers, 1.0), cached)
+
+    loop = pools.closed_loop(np.array(clients), readers, np.array(room), token_s, 500.0, group, SimpleNamespace(burst_wait=burst))
+    return group, law, cached, [float(np.squeeze(x)) for x in loop]
+
+
+def test_decode_workers_never_wait_for_prompts():
+    group, law, cached, (ttft, tpot, running) = two_pools(clients=64.0, readers=100.0)
+    assert tpot == pytest.approx(float(np.squeeze(step.decode_time_s(law, running, cached))), rel=1e-3)
+    assert ttft == pytest.approx(float(np.squeeze(group.first_s)), rel=0.05)  # ample prefill: nobody waits
+    lone = two_pools(readers=100.0, hand_off_s=0.01)
+    assert lone[3][0] == pytest.approx(float(np.squeeze(lone[0].read.alone_s)) + 0.01, rel=1e-3)
+
+
+@pytest.mark.parametrize("clients, readers, writers", [(1.0, 1.0, 1.0), (64.0, 1.0, 2.0), (2000.0, 1.0, 4.0), (300.0, 6.0, 1.0)])
+def test_little_s_law_and_the_slower_pool(clients, readers, writers):
+    group, _, _, (ttft, tpot, running) = two_pools(clients, 800.0, readers, writers, burst=0.2)
+    rate = clients / (ttft + 499 * tpot)
+    assert running <= 800.0
+    assert rate < readers / float(np.squeeze(group.read.packed_s))
+    assert running == pytest.approx(rate * 499 * tpot, rel=0.02)  # decode pool, a fixed point found in a few passes
+
+
+def test_pools_are_balanced_where_both_finish_as_much():
+    group, law, cached, _ = two_pools()
+    step_s = step.decode_time_s(law, 256.0, cached)
+    even = pools.balanced_workers(256.0, step_s, 500.0, group.read.packed_s)
+    assert even / group.read.packed_s == pytest.approx(256.0 / (500.0 * step_s))
+    open_count = pools.prefill_workers(group._replace(prefill_workers=np.array(0.0)), 256.0, step_s, 500.0)
+    assert open_count == np.ceil(even)
+    rates = [pools.capacity_per_s(group, n, 256.0, step_s, 501.0) for n in (1e-3 * even, even, 1e3 * even)]
+    assert rates[0] == pytest.approx(1e-3 * even / group.read.packed_s) and rates[2] == pytest.approx(256.0 / (500.0 * step_s))
+    assert rates[1] == pytest.approx(rates[2] / 2**0.25)
+
+
+def test_the_hand_off_is_hidden_layer_by_layer():
+    kv = transformer.kv_bytes(DEEPSEEK, 8000.0, 16)  # 70,272 bytes a token
+    assert kv == 8000 * 70272
+    assert pools.hand_off_s(kv, 50e9, 1.0, 61) == pytest.approx(kv / 50e9 / 61)
+    assert pools.hand_off_s(kv, 50e9, 0.0, 61) == pytest.approx(kv / 50e9)
 
 
 @pytest.mark.parametrize("acceptance, tokens, kept", [(0.6, 2, 1.96), (0.7, 3, 2.53), (0.8, 5, 3.69), (0.9, 10, 6.86)])
@@ -309,8 +379,8 @@ SPEEDS |= {f"attention_{kind}_efficiency": column(0.5, 0.9) for kind in ("comput
 LINKS = dict(hbm_bytes=column(5e10, 2e11), hbm_bytes_per_s=column(1e12, 8e12), link_bytes_per_s=column(1e10, 1e12), scale_up_domain=whole(8, 72))
 DEPLOYED = dict(memory_reserve=column(0, 0.2), workspace_bytes=whole(2e9, np.nan), tensor_parallel=whole(1, 4, np.nan), pipeline_parallel=whole(1, 2, np.nan))
 DEPLOYED |= dict(expert_parallel=whole(1, np.nan), attention_data_parallel=whole(1, 2))
-ENGINE = dict(link_efficiency=column(0.4, 0.8), compute_share=column(0.4, 1.0))
-ENGINE |= {name: column(1e-6, 1e-4) for name in ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s")}
+ENGINE = dict(link_efficiency=column(0.4, 0.8), compute_share=column(0.4, 1.0), attention_share=column(0.2, 1.0), flop_energy_j=whole(0.0, 1e-12))
+ENGINE |= {name: column(1e-6, 1e-4) for name in ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "prompt_layer_time_s")}
 FINANCE = dict(cost_of_capital=whole(0.0, 0.1), chip_life_years=column(3, 6), residual_share=column(0, 0.2), facility_life_years=column(10, 20))
 FINANCE |= {name: column(0.01, 0.9) for name in ("maintenance_share", "insurance_share", "facility_maintenance_share", "availability", "other_usd_per_chip")}
 FINANCE |= {name: column(1, 90) for name in ("staff_usd_per_kw_year", "software_usd_per_chip_year", "facility_usd_per_w", "colo_usd_per_kw_month")}

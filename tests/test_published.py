@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import infertco as ic
-from infertco.kernel import cost, power, roofline, transformer
+from infertco.kernel import cost, pools, power, roofline, transformer
 from infertco.values import Model
 
 
@@ -112,6 +112,18 @@ def test_palm_utilization(tokens, seconds, mfu):
     if seconds is None:
         tokens, seconds, mfu = 2048, 0.29, 0.43
     assert 2 * 540e9 * tokens / (seconds * 64 * 275e12) == pytest.approx(mfu, abs=0.01)
+
+
+def test_deepseek_s_day_closes():
+    """DeepSeek, open-infra-index, day 6 (2025): 608e9 tokens in and 168e9 out in 24 h; a node of 8 reads 73.7e3 tokens/s,
+    cache hits included, or writes 14.8e3; 226.75 nodes on average. Balanced pools need the same number."""
+    read, written = 608e9 / 86400, 168e9 / 86400
+    prompt, answer = 1000.0, 1000.0 * 168 / 608  # only their ratio counts
+    decoding = written / 14.8e3
+    batch, step_s = 14.8e3 * 0.05 * decoding, 0.05  # published: 20 to 22 tokens/s for a user
+    reading = pools.balanced_workers(batch, step_s, answer, prompt / 73.7e3)
+    assert reading == pytest.approx(read / 73.7e3)
+    assert reading + decoding == pytest.approx(226.75, rel=0.002)
 
 
 def test_crusoe_deepseek_and_inferencemax_unit_conversions():

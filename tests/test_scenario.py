@@ -601,3 +601,35 @@ def test_the_peak_is_that_of_the_format_and_dense():
     assert h100["peak_flop_per_s_bf16"] == 989e12 and h100["peak_flop_per_s_fp8"] == 1979e12
     assert one(["peak_flop_per_s"], weight_bits=8)["peak_flop_per_s"] == 1979e12
     assert one(["peak_flop_per_s"], weight_bits=4.25)["peak_flop_per_s"] == 989e12  # weights only: 16-bit arithmetic
+
+
+# --- two pools
+
+POOLED = dict(model="deepseek-v3", chip="h200-sxm", weight_bits=8, tensor_parallel=8, ttft_slo_s=float("nan"), tpot_slo_s=float("nan"))
+
+
+def test_chips_of_both_pools_add_up():
+    sizes = dict(prefill_workers=3, decode_workers=2, prefill_tensor_parallel=8, decode_tensor_parallel=1, decode_attention_data_parallel=16)
+    for load in (dict(batch=256), dict(clients=256), {}):
+        row = one(**POOLED, **sizes, **load)
+        assert row["chips_per_replica"] == 3 * 8 + 2 * 16, load
+        assert row["output_tokens_per_s_per_chip"] == pytest.approx(row["output_tokens_per_s"] / 56)
+    assert one(**POOLED, decode_workers=2, batch=64)["chips_per_replica"] == 2 * 8 + 8  # one prefill worker keeps them busy
+
+
+def test_disaggregation_takes_the_prompts_out_of_decoding():
+    apart, shared = one(**POOLED, prefill_workers=4, decode_workers=1, batch=128), one(**POOLED, batch=128)
+    assert apart["tpot_s"] < 0.9 * shared["tpot_s"]
+    long = one(**POOLED, prefill_workers=4, decode_workers=1, batch=128, kv_transfer_efficiency=0.001)
+    assert long["ttft_s"] > apart["ttft_s"] and long["tpot_s"] == apart["tpot_s"]
+    few = one(**POOLED, prefill_workers=1, decode_workers=8, batch=2000, output_tokens=1024)
+    assert few["requests_per_s"] < 2000 / few["tpot_s"] / 1024  # prefill limits
+
+
+def test_pools_beside_rows_without_leave_them_as_they_are():
+    frame = pd.DataFrame([POOLED | dict(clients=64, decode_workers=n) for n in (np.nan, 2)])
+    both = ic.evaluate(frame)
+    alone = ic.evaluate(frame.iloc[:1].drop(columns="decode_workers"))
+    assert both["chips_per_replica"].tolist() == [8, one(**POOLED, decode_workers=2)["chips_per_replica"]]
+    for name in ("ttft_s", "tpot_s", "usd_per_mtok", "mbu"):
+        assert both[name][0] == pytest.approx(alone[name][0]), name

@@ -83,6 +83,43 @@ def test_what_cannot_be_known_stays_unscored_in_its_place():
     assert table["predicted"][0] == table["predicted"][5] and table["predicted"].isna().sum() == 4
 
 
+def test_named_pools_are_taken_as_printed_and_others_assumed():
+    named = dict(hardware="b200-sxm", scenario="concurrency-disagg", model="deepseek-v3", prefill_workers=3, decode_workers=2, prefill_tp=1, prefill_attention_dp=8, decode_tp=8)
+    blank, rack = dict(hardware="b200-sxm", scenario="concurrency-disagg", model="deepseek-v3"), dict(hardware="gb200", model="deepseek-v3", tp=36, scenario="concurrency")
+    table = measured.read(rows(named, named | dict(metric="ttft_ms"), blank, rack, rack | dict(batch_or_concurrency=2048, metric="ttft_ms")))
+    assert table["task"].tolist() == ["decode MoE", "TTFT, pools", "decode, pools assumed", "decode, pools assumed", "TTFT, pools assumed"]
+    assert table["assumed"].tolist() == ["", "", "pools", "pools", "pools"] and set(table["protocol"]) == {"pools"}
+    columns = ["prefill_workers", "prefill_tensor_parallel", "prefill_attention_data_parallel", "decode_workers", "tensor_parallel", "attention_data_parallel"]
+    assert table.loc[0, columns].tolist() == [3, 1, 8, 2, 8, 1]
+    chips = table.eval("prefill_workers * prefill_tensor_parallel * prefill_attention_data_parallel + decode_workers * tensor_parallel * attention_data_parallel")
+    assert chips.tolist()[2:] == [40, 36, 36]  # the whole machine
+    found = validation.validate(rows(named, blank, rack, named | dict(batch_or_concurrency=np.nan)))
+    assert found["scored"].tolist() == [True, True, True, False] and found["assumed"].tolist() == ["", "pools", "pools", ""]
+    assert found["why_not"][3] == "batch or clients are not published"
+    width = found["predicted_high"] / found["predicted_low"]
+    assert width[1] > width[0]  # a guessed split is known to be worse
+
+
+def test_metal_kernels_are_one_engine():
+    table = measured.read(rows(dict(hardware="apple-m2-ultra-76c", engine="llama.cpp"), dict(hardware="rtx-4090", engine="llama.cpp")))
+    assert table["engine"].tolist() == ["mlx", "llama.cpp"]
+
+
+def test_slopes_of_the_fit_are_those_of_each_parameter(shipped):
+    """One step moves all parameters of a kind: right only while a row depends on one of each."""
+    from infertco.studies import calibration
+
+    problem = calibration.Problem(validation.scenarios(shipped.iloc[::40]))
+    rows, base = problem.table.drop_duplicates("row").sort_values("row"), problem.log_errors(problem.start)
+    places = problem.places()[:, rows.index]
+    for kind in (0, 2, 3, 9):
+        for place in set(places[kind]) - {calibration.FIXED}:
+            moved = problem.start.copy()
+            moved[place] += calibration.STEP
+            changed = ~np.isclose(problem.log_errors(moved), base, equal_nan=True, atol=1e-12)
+            assert not changed[places[kind] != place].any()
+
+
 def test_optional_columns_may_be_absent():
     few = rows({})[["hardware", "model", "metric", "value", "batch_or_concurrency", "tp", "input_tokens", "output_tokens", "scenario", "engine"]]
     assert validation.validate(few)["scored"].all()

@@ -37,7 +37,6 @@ class Pools(NamedTuple):
     there: np.ndarray
     decode_workers: np.ndarray
     prefill_workers: np.ndarray  # 0: as many as keep the decode workers busy
-    groups: np.ndarray  # attention groups of a prefill worker: prompts it reads at the same time
     read: Prompt  # on a prefill worker
     hand_off_s: np.ndarray  # what the prefill does not hide
 

@@ -37,7 +37,7 @@ def prompt(law: Law, new_tokens, pairs, chunk_tokens) -> Prompt:
     def read_s(prompts, groups):
         tokens = prompts * new_tokens
         seen = tokens / steps
-        return (steps * (operators_s(law, seen, seen / groups, prompts) + law.fixed_s) + law.linear_s * tokens) / prompts
+        return (steps * (operators_s(law, seen, seen / groups, prompts) + law.fixed_s + law.prompt_fixed_s) + law.linear_s * tokens) / prompts
 
     groups = law.groups
     lone_s = read_s(groups, groups)
@@ -60,7 +60,7 @@ def prompt_pass(law: Law, new_tokens, pairs, chunk_tokens) -> Pass:
     groups, steps = law.groups, np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0)
     tokens = groups * new_tokens
     compute_s, memory_s = split_s(law, tokens / steps, new_tokens / steps, groups)
-    parts = steps * compute_s + law.pair_s * pairs, steps * memory_s, law.linear_s * tokens, steps * law.fixed_s
+    parts = steps * compute_s + law.pair_s * pairs, steps * memory_s, law.linear_s * tokens, steps * (law.fixed_s + law.prompt_fixed_s)
     return Pass(*(part / groups for part in parts))
 
 

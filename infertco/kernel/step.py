@@ -42,6 +42,7 @@ class Law(NamedTuple):
     attention_memory_s: np.ndarray
     state_s: np.ndarray  # per sequence: reading constant states
     pair_s: np.ndarray  # per pair of prompt tokens that attend, one layer
+    prompt_fixed_s: np.ndarray  # per pass that reads prompts, beside fixed_s
     fixed_s: np.ndarray  # per pass: kernel floors, layers, collective latency, engine step
     linear_s: np.ndarray  # per token: collective bandwidth
     sequence_s: np.ndarray  # per running sequence: engine
@@ -81,7 +82,8 @@ class Rates(NamedTuple):
 def attainable(chip, lay, activation_bits, engine):
     """(index of the arithmetic's format, its peak, Rates): what a chip reaches in the format the arithmetic runs in.
 
-    Attention and the head run in 16 bit whatever the weights are.
+    Attention and the head run in 16 bit whatever the weights are. Where the engine's kernels take `flop_energy_j` a
+    FLOP, rated power limits all arithmetic: the 2-norm of that limit and the peak.
     """
     bf16, fp16 = chip.peak_flop_per_s_bf16, chip.peak_flop_per_s_fp16
     others = chip.peak_flop_per_s_fp8, chip.peak_flop_per_s_int8, chip.peak_flop_per_s_fp4
@@ -91,14 +93,17 @@ def attainable(chip, lay, activation_bits, engine):
         value = np.where(eight, at_8, at_16)
         return np.where(four, at_4, value) if some(four) else value
 
-    compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4) * engine.compute_share
     memory = by_width(chip.memory_efficiency_16, chip.memory_efficiency_8, chip.memory_efficiency_4)
     kernel_s = by_width(chip.kernel_time_s_16, chip.kernel_time_s_8, chip.kernel_time_s_4)
     wide, bandwidth = chosen(bf16, fp16), chip.hbm_bytes_per_s
+    share = engine.compute_share
+    if some(engine.flop_energy_j > 0):
+        share = share / roofline.norm(1.0, np.where(engine.flop_energy_j > 0, engine.flop_energy_j * wide / chip.tdp_w, 0.0))
+    compute = by_width(chip.compute_efficiency_16, chip.compute_efficiency_8, chip.compute_efficiency_4) * share
     rates = Rates(
         flop_per_s=compute * peak, expert_flop_per_s=compute * peak * chip.expert_compute_efficiency,
-        head_flop_per_s=chip.compute_efficiency_16 * wide * engine.compute_share,
-        attention_flop_per_s=chip.attention_compute_efficiency * wide * engine.compute_share,
+        head_flop_per_s=chip.compute_efficiency_16 * wide * share,
+        attention_flop_per_s=chip.attention_compute_efficiency * wide * share,
         bytes_per_s=memory * bandwidth, expert_bytes_per_s=memory * bandwidth * chip.expert_memory_efficiency,
         head_bytes_per_s=chip.memory_efficiency_16 * bandwidth,
         attention_bytes_per_s=chip.attention_memory_efficiency * bandwidth,
@@ -115,15 +120,15 @@ def law(model, shape, lay, rates: Rates, engine) -> Law:
     per_group, per_stage, k = 1.0 / tp, 1.0 / lay.ways, model.n_active_experts
     bytes_per_param = lay.weight_bits / 8
 
-    def curve(op, per_chip, flop_per_s, weight_bytes_per_s, times=1.0, copies=1.0):
-        """`times` a token passes the operator in a layer, of which `copies` are held."""
+    def curve(op, per_chip, flop_per_s, weight_bytes_per_s, times=1.0, copies=1.0, read=1.0):
+        """`times` a token passes the operator in a layer, of which `copies` are held; `read` of its width comes from this chip's memory."""
         compute_s = op.params * op.layers * per_chip * times * (2 / flop_per_s)
         weight_s = op.params * op.layers * per_chip * copies * (bytes_per_param / weight_bytes_per_s)
-        token_s = (op.width_in + op.width_out * per_chip) * op.layers * times * (2 / rates.bytes_per_s)
+        token_s = (op.width_in * read + op.width_out * per_chip) * op.layers * times * (2 / rates.bytes_per_s)
         return Curve(compute_s * compute_s + token_s * token_s, 2 * weight_s * token_s, weight_s * weight_s), compute_s
 
     dense = rates.flop_per_s, rates.bytes_per_s
-    expert = rates.expert_flop_per_s, rates.expert_bytes_per_s, k, model.n_experts
+    expert = rates.expert_flop_per_s, rates.expert_bytes_per_s, k, model.n_experts, 1 / dp  # groups send tokens where their experts are
     fixed_s, linear_s = communication_s(model, lay, rates, engine.allreduce_time_s)
     kernels = 4 * L + model.n_moe_layers * (MOE_KERNELS + (model.n_shared_experts > 0)) + MLA_KERNELS * L * (model.kv_lora_rank > 0)
     group = [curve(op, per_group, *dense) for op in (shape.qkv, shape.out)]
@@ -138,7 +143,8 @@ def law(model, shape, lay, rates: Rates, engine) -> Law:
         attention_compute_s=transformer.decode_attention_flop(model) * per_group / rates.attention_flop_per_s / dp,
         attention_memory_s=transformer.kv_bytes_per_token_layer(model, lay.kv_bits, tp) / rates.attention_bytes_per_s / dp,
         state_s=model.n_linear_layers * model.linear_state_bytes * per_group / dp / rates.attention_bytes_per_s,
-        pair_s=transformer.pair_flop(model) * per_group / rates.attention_flop_per_s,
+        pair_s=transformer.pair_flop(model) * per_group / (rates.attention_flop_per_s * engine.attention_share),
+        prompt_fixed_s=L * engine.prompt_layer_time_s,
         fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
         linear_s=linear_s, sequence_s=engine.sequence_time_s,
     )  # fmt: skip

@@ -14,28 +14,31 @@ from infertco import catalog
 from infertco.studies import measured, validation
 
 PRIOR = 0.6  # standard deviation of a parameter's logarithm around its start
+STEP = 0.02  # of a parameter's logarithm, for slopes
 SCALE = 0.15  # residual beyond which a row counts less and less
 CLASS = dict(memory=0.8, compute=0.6, kernel=3e-6)  # start values
-ENGINE = dict(layer=2e-5, step=3e-4, sequence=3e-6, allreduce=8e-6, first=4e-2, burst=0.2, engine_compute=1.0)
+ENGINE = dict(layer=2e-5, step=3e-4, sequence=3e-6, allreduce=8e-6, first=4e-2, burst=0.2, engine_compute=1.0, attention=1.0, prompt_layer=1e-4)
 SHARED = dict(
     memory_8=0.95, memory_4=0.95, compute_8=0.9, compute_4=0.6, attention_memory=1.0, attention_compute=0.8, expert_compute=0.8, expert_memory=1.0,
-    link=0.5, charge=0.8, overflow=0.43,
+    link=0.5, charge=0.8, overflow=0.43, flop_energy=1.5e-12,
 )  # fmt: skip
 SERVING = ("trtllm", "vllm", "sglang")
 OWN = dict(  # classes and engines with a value of their own; the others share one
     kernel=("hopper", "blackwell", "ampere", "neuron"),
     layer=(*SERVING, "vllm-served", "trtllm-early", "vllm-2023", "neuron", "tt-metal", "llama.cpp", "compiled"),
     step=(*SERVING, "vllm-served"), sequence=(*SERVING, "vllm-served", "rocm"), allreduce=(*SERVING, "compiled"), first=SERVING, burst=SERVING,
-    engine_compute=("llama.cpp", "compiled", "vllm-2023", "trtllm-early", "lmdeploy", "tt-metal"),
+    engine_compute=("llama.cpp", "compiled", "vllm-2023", "tt-metal"), attention=("llama.cpp", "vllm-2023"), prompt_layer=("compiled",),
 )  # fmt: skip
 START = {
     ("layer", "vllm-2023"): 1.5e-4, ("layer", "trtllm-early"): 5e-5, ("layer", "neuron"): 8e-5, ("layer", "tt-metal"): 1e-4, ("layer", "llama.cpp"): 5e-5,
+    ("attention", "llama.cpp"): 0.4, ("attention", "vllm-2023"): 0.4, ("prompt_layer", "compiled"): 1e-3, ("engine_compute", "compiled"): 0.5,
 }  # fmt: skip
 MOST = dict(  # no class beats its own peak; large matrix products were measured at 0.6 to 0.87 of it
     memory=0.95, compute=0.85, compute_8=1.0, compute_4=0.9, memory_8=1.0, memory_4=1.05, expert_memory=1.05, attention_memory=1.05, expert_compute=1.05,
     engine_compute=1.15,
 )  # fmt: skip
 FIXED = -1  # engines without a share of their own reach what their chip's class reaches
+WHOLE = ("engine_compute", "attention")  # kinds in which the others do so
 
 
 class Problem:
@@ -69,7 +72,7 @@ class Problem:
         own = OWN.get(kind, items)
         places, shared = [], FIXED
         for name in items:
-            if name not in own and shared == FIXED and kind != "engine_compute":
+            if name not in own and shared == FIXED and kind not in WHOLE:
                 shared = self._add(f"{kind}/other", value)
             places.append(self._add(f"{kind}/{name}", START.get((kind, name), value)) if name in own else shared)
         return np.array(places)
@@ -78,6 +81,11 @@ class Problem:
         self.names.append(name)
         self.start.append(value)
         return len(self.names) - 1
+
+    def places(self):
+        """Place of the parameter of each kind that a row of the table depends on; (kinds, rows)."""
+        of_class, of_engine = ([self.at[kind][item] for kind in kinds] for kinds, item in ((CLASS, self.cls), (ENGINE, self.eng)))
+        return np.array([*of_class, *of_engine, *(np.full(len(self.table), self.at[kind]) for kind in SHARED)])
 
     def columns(self, theta) -> dict:
         """Fields of every row under the parameters."""
@@ -95,11 +103,14 @@ class Problem:
             layer_time_s=of_engine["layer"], step_time_s=of_engine["step"], sequence_time_s=of_engine["sequence"],
             allreduce_time_s=of_engine["allreduce"], first_token_time_s=of_engine["first"], burst_wait=of_engine["burst"],
             link_efficiency=shared["link"], overflow_wait=shared["overflow"], prefill_charge=shared["charge"],
+            attention_share=of_engine["attention"], prompt_layer_time_s=of_engine["prompt_layer"],
+            flop_energy_j=np.where(self.table["engine"] == "llama.cpp", shared["flop_energy"], 0.0),
         )  # fmt: skip
 
     def log_errors(self, theta) -> np.ndarray:
         """log(predicted/measured) of every row of the table; NaN where nothing is predicted."""
-        found = validation.predict(self.table.assign(**{k: np.clip(x, 0, 1.9) for k, x in self.columns(theta).items()}))
+        columns = {name: np.minimum(x, 1.9) for name, x in self.columns(theta).items()}
+        found = validation.predict(self.table.assign(**columns))
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.log(found["predicted"].to_numpy() / found["value"].to_numpy())
 
@@ -110,20 +121,30 @@ def fit(table, left_out=None, steps=12, verbose=0):
 
     problem = Problem(table)
     rows = problem.table.drop_duplicates("row").sort_values("row")
-    use = np.ones(len(rows), bool) if left_out is None else ~left_out(rows).to_numpy()
-    weight = problem.weight[rows.index].to_numpy()
+    use = ~rows["task"].str.endswith("assumed").to_numpy()  # a guessed split teaches nothing
+    use &= True if left_out is None else ~left_out(rows).to_numpy()
     theta = problem.start
-    guessed = rows["task"].str.endswith("pools assumed").to_numpy()
-    valid = np.isfinite(problem.log_errors(theta)) & use & ~guessed
+    valid = np.flatnonzero(np.isfinite(problem.log_errors(theta)) & use)
+    weight, places = problem.weight[rows.index].to_numpy()[valid], problem.places()[:, rows.index[valid]]
 
     def residuals(theta):
         errors = problem.log_errors(theta)
         errors = np.where(np.isfinite(errors), errors, 1.5)[valid]
-        errors = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + (errors / SCALE) ** 2) - 1)) * weight[valid]  # soft L1
+        errors = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + (errors / SCALE) ** 2) - 1)) * weight  # soft L1
         return np.r_[errors, (theta - problem.start) / PRIOR]
 
+    def jacobian(theta):
+        """A row depends on one parameter of each kind: one step moves all parameters of a kind at once."""
+        here, size = residuals(theta), len(theta)
+        slopes = np.vstack([np.zeros((len(valid), size)), np.eye(size) / PRIOR])
+        for place in places:
+            moved = theta.copy()
+            moved[place[place != FIXED]] += STEP
+            slopes[np.arange(len(valid)), place] += np.where(place != FIXED, (residuals(moved) - here)[: len(valid)] / STEP, 0.0)
+        return slopes
+
     bounds = (-np.inf, problem.most + 1e-9)
-    result = least_squares(residuals, np.minimum(theta, problem.most - 1e-3), bounds=bounds, diff_step=0.02, max_nfev=steps, verbose=verbose)
+    result = least_squares(residuals, np.minimum(theta, problem.most - 1e-3), jac=jacobian, bounds=bounds, max_nfev=steps, verbose=verbose)
     return problem, result.x
 
 
@@ -218,7 +239,7 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
     note = "Fitted on data/measured by infertco calibrate; effective, not a hardware fact"
     rows = []
     for (item, field), (x, n) in fields.items():
-        unit = "s" if field.endswith(("_s", "_s_16", "_s_8", "_s_4")) else "1"
+        unit = "J" if field.endswith("_j") else "s" if field.endswith(("_s", "_s_16", "_s_8", "_s_4")) else "1"
         share = unit == "1" and "spread" not in field and field not in ("burst_wait", "prefill_charge")
         low, high = (max(x / 1.3, 1.0 if field == "moe_spread" else 0.0), max(x, min(x * 1.3, 1.0 if share else np.inf)))
         low, high = ("", "") if field == "calibrated" else (low, high)
@@ -236,7 +257,7 @@ CLASS_FIELDS = (
 )  # fmt: skip
 ENGINE_FIELDS = (
     "layer_time_s", "step_time_s", "sequence_time_s", "allreduce_time_s", "first_token_time_s", "burst_wait", "link_efficiency", "overflow_wait",
-    "prefill_charge", "compute_share",
+    "prefill_charge", "compute_share", "attention_share", "flop_energy_j", "prompt_layer_time_s",
 )  # fmt: skip
 
 

@@ -41,7 +41,9 @@ TRAINING = {"mfu_pct": "training", "tflops_per_device": "training", "tokens_per_
 SYSTEM = r"whole.system|system power|AC power|wall (?:power|plug|meter|side)|at the wall"
 ALONE, PER_CHIP = r"(?:gpu|chip|accelerator)s? (?:power|energy|alone|only)", r"/ ?(?:gpu|chip|device)"
 LIMIT = r"power (?:limit|cap) (?:of )?(\d+(?:\.\d+)?) ?W"
+RACK = r"gb[23]00"
 WIDEST = 8  # tensor parallelism of one engine in the sweeps; wider figures count a machine of two pools
+MACHINES = (36.0, 40.0)  # chips of a group with two pools, in racks and elsewhere: medians of the rows that name them
 PROMPT_WORK = 0.2  # chip time of a prompt token over that of an answer token where many clients share chips (named pools)
 NUMBERS = (
     "n_devices", "weight_bits", "kv_bits", "tp", "pp", "ep", "batch_or_concurrency", "input_tokens", "output_tokens", "value", "attention_dp", "moe_tp",
@@ -66,7 +68,8 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     rows = _complete(rows)
     chip, model = (rows[column].map(lambda text, kind=kind: catalog.alias(kind, text)) for kind, column in (("chip", "hardware"), ("model", "model")))
     engine = rows["engine"].map(_engine).mask(rows["source_id"].str.startswith("ml-energy"), "vllm-served")
-    out = pd.DataFrame(dict(chip=chip, model=model, engine=engine), index=rows.index)
+    apple = chip.map(lambda id: id.startswith("apple"))  # Metal kernels, whoever calls them
+    out = pd.DataFrame(dict(chip=chip, model=model, engine=engine.mask(apple & (engine == "llama.cpp"), "mlx")), index=rows.index)
     moe = out["model"].map(lambda id: bool(catalog.table("model").columns["n_experts"][catalog.table("model").row[id]] > 0) if id else False)
     out["protocol"] = [_protocol(row) for row in rows.itertuples()]
     assumed = pd.Series("", index=rows.index)
@@ -202,10 +205,11 @@ def _layouts(rows, out):
 def _pools(rows, out):
     """Fields of the two pools, as printed or assumed; and the rows whose pools are assumed."""
     named = (out["protocol"] == "pools") & (rows["decode_workers"] > 0)
-    machine = (out["protocol"] == "loop") & (rows["source_id"] == "aic-silicon") & (out["tensor_parallel"] > WIDEST)
+    machine = (out["protocol"] == "loop") & rows["hardware"].str.contains(RACK, case=False) & (out["tensor_parallel"] > WIDEST)
     unnamed = (out["protocol"] == "pools") & ~named | machine
     printed = dict(prefill_tensor_parallel="prefill_tp", prefill_attention_data_parallel="prefill_attention_dp")
-    fields = {field: rows[column].where(named) for field, column in (printed | {name: name for name in ("prefill_workers", "decode_workers")}).items()}
+    printed |= {name: name for name in ("prefill_workers", "decode_workers")}
+    fields = {field: rows[column].where(named) for field, column in printed.items()}
     out = out.assign(protocol=out["protocol"].mask(machine, "pools"), **fields)
     groups = rows["decode_batch"] * rows["decode_workers"] * rows["decode_attention_dp"].clip(lower=1)
     out["load"] = out["load"].fillna(groups.where(named))
@@ -218,13 +222,14 @@ def _pools(rows, out):
 def _assumed_pools(rows, out):
     """A split for rows that name none. The printed width counts the whole machine where no engine goes that wide, else one worker.
 
-    A worker of a rack is a tray of 4 chips for prefill and two for decode, elsewhere one server of 8. Many clients a chip
-    are served with attention data-parallel over the pool, few with tensor parallelism in each decode worker.
+    A worker of a rack is a tray of 4 chips for prefill and two for decode, elsewhere one server of 8; machines are as large
+    as the median of those that name their pools. Many clients a chip are served with attention data-parallel over the
+    pool, few with tensor parallelism in each decode worker.
     """
-    rack = (rows["tp"] > WIDEST) | rows["hardware"].str.contains("gb[23]00", case=False)
-    chips = rows["tp"].where(rows["tp"] > WIDEST, np.where(rack, 36.0, 40.0))
+    rack = (rows["tp"] > WIDEST) | rows["hardware"].str.contains(RACK, case=False)
+    chips = rows["tp"].where(rows["tp"] > WIDEST, np.where(rack, *MACHINES))
     reader, many = np.where(rack, 4.0, 8.0), rows["batch_or_concurrency"] > 8 * chips
-    work = PROMPT_WORK * rows["input_tokens"] / rows["output_tokens"]
+    work = PROMPT_WORK * out["input_tokens"] / out["output_tokens"]
     readers = np.maximum(np.where(many, np.round(chips * work / (1 + work) / reader), 1.0), 1.0)
     left = np.maximum(chips - readers * reader, 4.0)
     tp = np.where(many, 1.0, np.minimum(8.0, left))
