@@ -149,7 +149,7 @@ def fit(table, left_out=None, steps=12, verbose=0):
 
 
 def left_out(table, problem, kinds=("source", "chip", "model"), steps=7):
-    """log errors of rows predicted by fits that did not see them: by source, by chip, by model family. DataFrame.
+    """log errors of rows predicted by fits that did not see them, by source, by chip, by model family: a DataFrame; and the refit.
 
     Groups with fewer than 30 rows are left out together. Each refit begins at the start values, not at the full fit: one
     that began there would remember the rows it must not have seen.
@@ -170,7 +170,7 @@ def left_out(table, problem, kinds=("source", "chip", "model"), steps=7):
             errors = refit.log_errors(inside)
             mine = rows["row"].isin(out).to_numpy()
             found.append(pd.DataFrame(dict(left_out=kind, group=group, task=rows["task"][mine], error=errors[mine])))
-            yield kind, group, pd.concat(found, ignore_index=True)
+            yield kind, group, pd.concat(found, ignore_index=True), (refit, inside)
 
 
 def _family(family, id):
@@ -265,7 +265,7 @@ def calibrate(out=None, say=print) -> pd.DataFrame:
     """Fit on `data/measured`, judge by leaving out, and write `efficiency.csv` and `accuracy.csv` beside each other.
 
     `out` is the path of the efficiency file; `data/efficiency.csv` of a clone if None. Serving takes some ten minutes;
-    power and training, a minute each, may be fitted alone by the `calibrate` of their modules. Returns all errors.
+    power and training may be fitted alone by the `calibrate` of their modules. Returns all errors.
     """
     from pathlib import Path
 
@@ -277,12 +277,13 @@ def calibrate(out=None, say=print) -> pd.DataFrame:
     rows = problem.table.drop_duplicates("row").sort_values("row")
     in_fit = pd.DataFrame(dict(task=rows["task"].to_numpy(), error=problem.log_errors(theta)))
     say(f"fitted {len(theta)} parameters on {in_fit['error'].notna().sum()} rows; now leaving out")
-    for kind, group, out_rows in left_out(table, problem):
+    speeds = {}
+    for kind, group, out_rows, speeds[kind, group] in left_out(table, problem):
         last = out_rows[out_rows["group"].eq(group) & out_rows["left_out"].eq(kind)]["error"].dropna()
         say(f"without {kind} {group}: {len(last)} rows, median error {100 * np.expm1(last).abs().median():.1f} %")
     put(path, "efficiency", efficiencies(problem, theta, out_rows), ["item", "parameter"])
     put(path.with_name("accuracy.csv"), "accuracy", accuracy(in_fit, out_rows), ["task"])
-    power_fit.calibrate(path, say)
+    power_fit.calibrate(path, say, speeds)
     training_fit.calibrate(path, say)
     return pd.read_csv(path.with_name("accuracy.csv"))
 

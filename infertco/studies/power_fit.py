@@ -4,8 +4,9 @@ Five numbers for all rows: the idle share, what memory and compute add (`kernel.
 side. Boundaries: ML.ENERGY (v3) publishes the GPUs alone, a mean over the job with its prompts; MLPerf Inference the
 whole system on its AC side, in runs held to a power limit. Joules per token are watts over tokens/s, one measurement
 and not two, so the fit sees the watts only, at the utilizations that the model's own speeds give: it absorbs part of
-their error. Speeds stay as fitted before, to these runs among others. The start values came from earlier fits to the
-ML.ENERGY rows: weak priors, but no independent ones, so that only models and chips left out say what a new row costs.
+their error. Where rows are left out, the speeds are refitted without them as well: an unseen row has an unseen speed.
+The start values came from earlier fits to the ML.ENERGY rows: weak priors, but no independent ones, so that the law
+without that source is no test of it, while the speeds are.
 """
 
 import numpy as np
@@ -62,15 +63,32 @@ def fit(table, left_out=None) -> np.ndarray:
     return least_squares(residuals, START, diff_step=0.02).x
 
 
-def left_out(table) -> tuple[pd.DataFrame, np.ndarray]:
-    """log errors of rows predicted by fits that did not see their source, chip or model family; and all those fits."""
+def speed_fields(table, problem, theta) -> dict:
+    """Efficiencies of every row of `table` out of a fit of the speeds, by field."""
+    columns = {name: np.broadcast_to(value, len(problem.table)) for name, value in problem.columns(theta).items()}
+    columns["prefill_charge"] = np.full(len(problem.table), np.exp(theta[problem.at["charge"]]))
+    of_class, of_engine = ([seen.index(name) for name in names] for seen, names in ((problem.classes, _class(table)), (problem.engines, table["engine"])))
+    found = {}
+    for fields, mine, rows in ((calibration.CLASS_FIELDS, of_class, problem.cls), (calibration.ENGINE_FIELDS, of_engine, problem.eng)):
+        first = np.array([np.flatnonzero(rows == i)[0] for i in range(rows.max() + 1)])[mine]
+        found |= {field: np.clip(columns[field][first], 0, 1.9) for field in fields}
+    return found
+
+
+def left_out(table, speeds) -> tuple[pd.DataFrame, np.ndarray]:
+    """log errors of rows predicted by fits that did not see their source, chip or model family; and all those fits of the law.
+
+    `speeds` maps (kind, group) to the refits of `calibration.left_out`; small groups are in its group `others`.
+    """
     facts = catalog.table("model")
     family = table["model"].map(lambda id: calibration._family(facts.columns["family"][facts.row[id]], id))
     found, fits = [], []
     for kind, key in dict(source=table["source_id"], chip=table["chip"], model=family).items():
         for group in key.unique():
-            fits.append(fit(table, key == group))
-            found.append(log_errors(table[key == group], fits[-1]).assign(left_out=kind, group=group))
+            refit = speeds.get((kind, group)) or speeds[kind, "others"]
+            under = table.assign(**speed_fields(table, *refit))
+            fits.append(fit(under, key == group))
+            found.append(log_errors(under[key == group], fits[-1]).assign(left_out=kind, group=group))
     return pd.concat(found, ignore_index=True), np.array(fits)
 
 
@@ -99,17 +117,22 @@ def facts(table, theta, fits, out) -> pd.DataFrame:
     ) for item, field, x, low, high, count in made)  # fmt: skip
 
 
-def calibrate(path=None, say=print) -> pd.DataFrame:
+def calibrate(path=None, say=print, speeds=None) -> pd.DataFrame:
     """Fit the law and judge it; replaces its rows in the efficiency file at `path` and in `accuracy.csv` beside it.
 
-    `path` is `data/efficiency.csv` of a clone if None. Takes about a minute. Returns the errors.
+    `path` is `data/efficiency.csv` of a clone if None. `speeds` are the refits of
+    `calibration.left_out` by kind and group: a minute with them; if None they are made anew, which takes some ten.
+    Returns the errors.
     """
     from pathlib import Path
 
     path = Path(path) if path else catalog.data_dir() / "efficiency.csv"
     table = scenarios(path)
     theta = np.log([float(f"{x:.4g}") for x in np.exp(fit(table))])  # as written, so that the errors are those of the file
-    out, fits = left_out(table)
+    if speeds is None:
+        whole = validation.scenarios(pd.read_csv(catalog.data_dir() / "measured" / "inference.csv", low_memory=False))
+        speeds = {(kind, group): refit for kind, group, _, refit in calibration.left_out(whole, calibration.Problem(whole))}
+    out, fits = left_out(table, speeds)
     judged = calibration.accuracy(log_errors(table, theta)[["task", "error"]], out)
     for kind, task, median in judged[["left_out", "task", "median"]].itertuples(index=False):
         say(f"{task}, left out {kind}: median error {median:.1f} %")
