@@ -395,6 +395,15 @@ def test_rows_left_out_are_within_ten_per_cent():
     assert published["source", "training"] < 10 and published["chip", "training"] < 8 and published["model", "training"] < 8
 
 
+def test_no_single_utilization_comes_near(validated, shipped):
+    """The best MFU for all rows, chosen by looking at them, is off twice as far as rows are that a fit did not see."""
+    rows = training_rows.Rows(training_fit.measured())
+    value = rows.table["value"].to_numpy()
+    as_mfu = np.select([rows.metric == "mfu_pct", rows.metric == "tflops_per_device"], [value / 100, value * 1e12 / rows.peak], value * rows.counted / rows.peak)
+    errors = [np.median(np.abs(one / as_mfu - 1)) for one in np.linspace(0.2, 0.7, 51)]
+    assert 100 * min(errors) > 1.8 * validation.accuracy().set_index(["left_out", "task"]).loc[("source", "training"), "median"]
+
+
 def test_leaving_a_source_out_gives_what_is_published():
     """One of the refits behind `data/accuracy.csv`, done again: without Mosaic, two thirds of the rows."""
     table = training_fit.measured()
@@ -412,6 +421,25 @@ def test_fits_of_training_leave_the_rows_of_serving_as_they_are(tmp_path):
     serving = [frame[~frame["item"].str.startswith("training/")].reset_index(drop=True) for frame in (before, after)]
     pd.testing.assert_frame_equal(*serving)
     assert len(before) == len(after) and after.set_index(["item", "parameter"]).loc[("training/gpu", "traffic_bytes"), "value"] == "1"
+
+
+def test_calibrate_fits_serving_and_training_one_after_the_other(tmp_path, monkeypatch):
+    """With serving's long fits cut short: both files hold both, and nothing of serving is put on the items of training."""
+    for name in ("efficiency.csv", "accuracy.csv"):
+        (tmp_path / name).write_bytes((catalog.data_dir() / name).read_bytes())
+    scenarios = validation.scenarios
+    monkeypatch.setattr(validation, "scenarios", lambda rows: scenarios(rows.sample(300, random_state=1).reset_index(drop=True)))
+    monkeypatch.setattr(calibration, "fit", lambda table: (problem := calibration.Problem(table), problem.start))
+    left = pd.DataFrame(dict(left_out="source", group="a", task=["decode dense", "decode MoE", "TTFT"], error=0.1))
+    monkeypatch.setattr(calibration, "left_out", lambda table, problem: iter([("source", "a", left)]))
+    monkeypatch.setattr(training_fit, "left_out", lambda table: left.assign(task="training"))
+    monkeypatch.setattr(training_fit, "_groups", lambda table: [])
+    known = calibration.calibrate(tmp_path / "efficiency.csv", say=lambda words: None)
+    written = pd.read_csv(tmp_path / "accuracy.csv")
+    assert {"training", "decode dense"} <= set(known["task"]) and set(written["task"]) == set(known["task"])
+    efficiency = pd.read_csv(tmp_path / "efficiency.csv", dtype=str).set_index(["item", "parameter"])
+    assert efficiency.index.is_unique and ("training/gpu", "tpot_spread") not in efficiency.index and ("hopper", "tpot_spread") in efficiency.index
+    assert float(efficiency.loc[("training/gpu", "product_share_16"), "value"]) == pytest.approx(0.83, abs=0.02)
 
 
 def test_memory_holds_what_ran():

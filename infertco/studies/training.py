@@ -170,8 +170,9 @@ def _run(c, given):
     peak = training.peak_flop_per_s(c, p.precision)
     out = {name: given[name] for name in PLAN} | {name: getattr(p, name) for name in (*OPEN, "virtual_stages")}
     out |= dict(
-        global_batch_sequences=p.global_batch_sequences, step_time_s=p.global_batch_sequences * p.sequence_tokens * per_token_s / p.n_chips, mfu_pct=100 * flop / per_token_s / peak,
-        hfu_pct=100 * done / per_token_s / peak, tflops_per_device=flop / per_token_s / 1e12, tokens_per_s_per_device=1 / per_token_s,
+        global_batch_sequences=p.global_batch_sequences, step_time_s=p.global_batch_sequences * p.sequence_tokens * per_token_s / p.n_chips,
+        mfu_pct=100 * flop / per_token_s / peak, hfu_pct=100 * done / per_token_s / peak, tflops_per_device=flop / per_token_s / 1e12,
+        tokens_per_s_per_device=1 / per_token_s,
     )  # fmt: skip
     shares = np.array(np.broadcast_arrays(*parts)) / per_token_s
     out |= dict(zip(PARTS, shares, strict=True))
