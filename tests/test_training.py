@@ -10,7 +10,7 @@ import pytest
 import infertco as ic
 from infertco import catalog, values
 from infertco.kernel import training as kernel
-from infertco.studies import calibration, training, training_fit, training_rows, validation
+from infertco.studies import calibration, power_fit, training, training_fit, training_rows, validation
 
 DAY = 86_400
 
@@ -432,6 +432,7 @@ def test_calibrate_fits_serving_and_training_one_after_the_other(tmp_path, monke
     monkeypatch.setattr(calibration, "fit", lambda table: (problem := calibration.Problem(table), problem.start))
     left = pd.DataFrame(dict(left_out="source", group="a", task=["decode dense", "decode MoE", "TTFT"], error=0.1))
     monkeypatch.setattr(calibration, "left_out", lambda table, problem: iter([("source", "a", left)]))
+    monkeypatch.setattr(power_fit, "calibrate", lambda path, say: None)
     monkeypatch.setattr(training_fit, "left_out", lambda table: left.assign(task="training"))
     monkeypatch.setattr(training_fit, "_groups", lambda table: [])
     known = calibration.calibrate(tmp_path / "efficiency.csv", say=lambda words: None)

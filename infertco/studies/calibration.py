@@ -208,7 +208,7 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
     spread = out[out["task"].isin(["decode dense", "single stream"])]["error"].abs().quantile(0.8) / 1.2816
     moe = out[out["task"] == "decode MoE"]["error"].abs().quantile(0.8) / 1.2816
     first = out[out["task"] == "TTFT"]["error"].abs().quantile(0.8) / 1.2816
-    for name in set(old["item"]):
+    for name in old:
         if "/" not in name:
             wide = 1.0 if per_class.get(name, 0) >= 20 else 1.5
             fields[name, "tpot_spread"], fields[name, "ttft_spread"] = (spread * wide, len(out)), (first * wide, len(out))
