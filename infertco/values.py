@@ -272,6 +272,7 @@ class TrainingRates:
     lora_factor: Number = quantity("LoRA factor", "1", "Time of products with frozen weights over that of their FLOP", (0.5, 3), default=1.0)
     clock_exponent: Number = quantity("Clock exponent", "1", "Power of the power limit's share that the clock follows", (0, 2))
     training_spread: Number = quantity("Spread of training", "1", "Standard deviation of log(measured/predicted) of training rates", usual=(0.01, 2))
+    training_calibrated: Number = quantity("Training calibrated", "1", "1 if published training figures of the chip's class are behind its rates", ONE, default=0.0)
     training_moe_spread: Number = quantity("Spread of MoE training", "1", "What mixture-of-experts models add to it, as a factor", (1, 10))
 
 

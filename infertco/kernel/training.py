@@ -73,14 +73,15 @@ def product_flop_per_s(chip, rates, precision):
     M is the measured rate of a large product, or a share of the peak where none was measured; that of fp4 half its
     peak, at most 1.5 times fp8. NaN where the chip lacks the precision.
     """
+
     def ceiling(measured, peak, share):
         return np.where(np.isnan(measured), share * peak, measured)
 
     wide = ceiling(chip.measured_flop_per_s_bf16, peak_flop_per_s(chip, 0), rates.matmul_share_16)
     fp8 = ceiling(chip.measured_flop_per_s_fp8, chip.peak_flop_per_s_fp8, rates.matmul_share_8)
     int8 = rates.matmul_share_8 * chip.peak_flop_per_s_int8
-    fp4 = np.fmin(0.5 * chip.peak_flop_per_s_fp4, np.where(np.isnan(fp8), np.inf, 1.5 * fp8))
-    narrow = np.choose(precision, np.broadcast_arrays(wide, fp8, int8, np.where(np.isnan(chip.peak_flop_per_s_fp4), np.nan, fp4)))
+    fp4 = np.minimum(0.5 * chip.peak_flop_per_s_fp4, np.where(np.isnan(fp8), np.inf, 1.5 * fp8))
+    narrow = np.choose(precision, np.broadcast_arrays(wide, fp8, int8, fp4))
     share = np.where(np.asarray(precision) == 0, rates.product_share_16, rates.product_share_8)
     return share * narrow, rates.product_share_16 * wide
 
@@ -114,7 +115,8 @@ def step(chip, model, plan, rates, work: Work) -> Step:
     Experts: k copies of a token out and back, forward and backward, `8 L D k (EP - 1)/EP` bytes. Sharded weights:
     gathered forward and backward, gradients scattered, 2 bytes each, once a microbatch [2]_; once a step with a
     pipeline, or where only gradients and Adam's state are exchanged. One server's scale-out links carry its ring
-    together. Frozen weights have no gradients. The bubble is that of interleaved 1F1B [3]_.
+    together. Frozen weights have no gradients. The bubble is that of interleaved 1F1B [3]_. That a token with k experts
+    moves 1 + k/8 times the traffic beside products, and is sent to 8 places at most, is judgement: no MoE was fitted.
 
     References
     ----------

@@ -229,7 +229,7 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
     spread = out[out["task"].isin(["decode dense", "single stream"])]["error"].abs().quantile(0.8) / 1.2816
     moe = out[out["task"] == "decode MoE"]["error"].abs().quantile(0.8) / 1.2816
     first = out[out["task"] == "TTFT"]["error"].abs().quantile(0.8) / 1.2816
-    for name in set(old["item"]):
+    for name in old:
         if "/" not in name:
             wide = 1.0 if per_class.get(name, 0) >= 20 else 1.5
             fields[name, "tpot_spread"], fields[name, "ttft_spread"] = (spread * wide, len(out)), (first * wide, len(out))
@@ -282,7 +282,7 @@ def calibrate(out=None, say=print) -> pd.DataFrame:
         last = out_rows[out_rows["group"].eq(group) & out_rows["left_out"].eq(kind)]["error"].dropna()
         say(f"without {kind} {group}: {len(last)} rows, median error {100 * np.expm1(last).abs().median():.1f} %")
     put(path, "efficiency", efficiencies(problem, theta, out_rows), ["item", "parameter"])
-    put(path.with_name("accuracy.csv"), "accuracy", accuracy(in_fit, out_rows), ["task"])
+    put(path.with_name("accuracy.csv"), "accuracy", accuracy(in_fit, out_rows), ["left_out", "task"])
     power_fit.calibrate(path, say, speeds)
     training_fit.calibrate(path, say)
     return pd.read_csv(path.with_name("accuracy.csv"))
@@ -293,7 +293,8 @@ def put(file, kind, new, key):
     import os
 
     old = pd.read_csv(file if file.exists() else catalog.data_dir() / f"{kind}.csv", dtype=str, keep_default_na=False)
-    kept = old[~old.set_index(key).index.isin(new.set_index(key).index)]
+    order = pd.concat([old, new])[key].drop_duplicates()  # a row keeps its place
+    rows = order.merge(pd.concat([new, old]).drop_duplicates(key), on=key)[list(old.columns)]
     aside = file.with_name(f".{file.name}.{os.getpid()}")
-    pd.concat([kept, new]).to_csv(aside, index=False, lineterminator="\n")
+    rows.to_csv(aside, index=False, lineterminator="\n")
     aside.replace(file)

@@ -137,5 +137,5 @@ def calibrate(path=None, say=print, speeds=None) -> pd.DataFrame:
     for kind, task, median in judged[["left_out", "task", "median"]].itertuples(index=False):
         say(f"{task}, left out {kind}: median error {median:.1f} %")
     calibration.put(path, "efficiency", facts(table, theta, fits, out), ["item", "parameter"])
-    calibration.put(path.with_name("accuracy.csv"), "accuracy", judged, ["task"])
+    calibration.put(path.with_name("accuracy.csv"), "accuracy", judged, ["left_out", "task"])
     return judged

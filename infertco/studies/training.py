@@ -21,6 +21,7 @@ from infertco.values import NAN, ONE, Number, quantity, text
 
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
 TOKENS_PER_CHIP = 8192  # of a step, where no batch is given
+BUBBLE = 1 / 8  # a pipeline is interleaved until its bubble is no more, as far as it has layers
 OPEN = dict(  # tried where a plan leaves them open; a batch as large as the replica's is tried as microbatch too
     train_tensor_parallel=(1, 2, 4, 8), train_pipeline_parallel=(1, 2, 4, 8, 16, 32), train_expert_parallel=(1, 8, 64),
     recompute_share=(0, 1), microbatch_sequences=(1, 4, np.inf),
@@ -44,7 +45,7 @@ class TrainingPlan:
     train_pipeline_parallel: Number = quantity("Training pipeline", "1", "Pipeline stages; NaN: the fastest", (1, 1e4))
     train_expert_parallel: Number = quantity("Training expert parallel", "1", "Ways the experts are spread; NaN: the fastest", (1, 1e5))
     context_parallel: Number = quantity("Context parallel", "1", "Chips that share a sequence", (1, 1e4), default=1.0)
-    virtual_stages: Number = quantity("Virtual stages", "1", "Pieces a pipeline stage is interleaved in", (1, 1000), default=1.0)
+    virtual_stages: Number = quantity("Virtual stages", "1", "Pieces a pipeline stage is interleaved in; NaN: as many as bring the bubble to 1/8", (1, 1000))
     recompute_share: Number = quantity("Recomputation", "1", "Share of the activations computed again; NaN: the fastest of 0 and 1", ONE)
     tensor_overlap: Number = quantity("Tensor-parallel overlap on", "1", "1: collectives overlap products as far as they can; 0: not", ONE, default=1.0)
     power_cap_share: Number = quantity("Power cap", "1", "Power limit over the power the peaks are rated at", ONE, default=1.0, above=True)
@@ -60,11 +61,9 @@ class TrainingPlan:
 PLAN = {f.name: f for f in fields(TrainingPlan)}
 CHOICES = tuple(name for name, f in PLAN.items() if f.metadata["unit"] == "text")
 WHOLE = {"n_chips", "train_tensor_parallel", "train_pipeline_parallel", "train_expert_parallel", "context_parallel", "virtual_stages", "chips_per_node"}
-CHOSEN = (*OPEN, "global_batch_sequences", "checkpoint_interval_s", "train_tokens")
+CHOSEN = (*OPEN, "virtual_stages", "global_batch_sequences", "checkpoint_interval_s", "train_tokens")
 PARTS = tuple(f"share_{name}" for name in training.Step._fields)
-RATED = ("mfu_pct", "hfu_pct", "tflops_per_device", "tokens_per_s_per_device")
 WITH_ENDS = ("step_time_s", "mfu_pct", "tflops_per_device", "tokens_per_s_per_device", "days", "chip_hours", "energy_j", "usd")
-BUDGET = ("train_flop", "days", "chip_hours", "mean_w_per_chip", "energy_j", "usd_per_chip_hour", "usd")
 CAUSES = dict(
     precision="{chip} has no peak in {training_precision}",
     chips="n_chips is no multiple of the chips of a replica: tensor x pipeline x context parallel",
@@ -100,7 +99,7 @@ def _given(name, given):
     return numbers if numbers.ndim else float(numbers)
 
 
-def train(what: Scenario | None = None, plan: TrainingPlan | None = None):
+def train(what=None, plan: TrainingPlan | None = None, base: Scenario | None = None):
     """Runs as a table: what was asked, what was chosen, and what comes out. One row a run.
 
     Parameters
@@ -109,13 +108,16 @@ def train(what: Scenario | None = None, plan: TrainingPlan | None = None):
         Chip, model, site and finance; of a frame, columns are fields of the scenario or of the plan, one run a row.
     plan : TrainingPlan
         Numbers or arrays; what a frame does not name.
+    base : Scenario
+        The scenario behind a frame; `scenario()` if None.
 
     Returns
     -------
     DataFrame
         `step_time_s, mfu_pct, hfu_pct, tflops_per_device, tokens_per_s_per_device`, shares of the step and the largest
-        (`bound`), `memory_bytes_per_chip`, `fits`, `goodput`, `days`, `chip_hours`, `energy_j`, `usd`, `reason`;
-        `_low` and `_high` are the 80 % interval of the model's error. MFU counts 6 N and causal attention.
+        (`bound`), `memory_bytes_per_chip`, `fits`, `extrapolated` (no such chip, precision or expert was fitted), `goodput`,
+        `days`, `chip_hours`, `energy_j`, `usd`, `reason`; `_low` and `_high` are the 80 % interval of the model's error.
+        MFU counts 6 N and causal attention.
 
     Raises
     ------
@@ -124,7 +126,7 @@ def train(what: Scenario | None = None, plan: TrainingPlan | None = None):
     """
     import pandas as pd
 
-    c, given, index = _columns(what, plan or TrainingPlan())
+    c, given, index = _columns(what, plan or TrainingPlan(), base)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
         out = _run(c, given)
     codes = {key: np.broadcast_to(c.code(key), c.n) for key in ("chip", "model", "site")}
@@ -132,19 +134,17 @@ def train(what: Scenario | None = None, plan: TrainingPlan | None = None):
     return pd.DataFrame(table | {name: np.broadcast_to(x, c.n) for name, x in out.items()}, index=index)
 
 
-def _columns(what, plan):
+def _columns(what, plan, base):
     """Fields of the scenario and of the plan, of many rows."""
     frame, index = None, None
     given = {name: _given(name, getattr(plan, name)) for name in PLAN}
     if what is None or isinstance(what, Scenario):
         base = what or scenario()
     else:
-        base, index = scenario(), what.index
+        base, index = base or scenario(), what.index
         mine = [name for name in what if name in PLAN]
         for name in mine:
-            blank, column = what[name].isna().to_numpy(), what[name].to_numpy()
-            default = PLAN[name].default if given[name] is None else given[name]
-            given[name] = _given(name, np.where(blank, default, column))
+            given[name] = _given(name, np.where(what[name].isna(), given[name], what[name].to_numpy()))
         frame = what.drop(columns=mine)
         for name in frame:
             if name not in values.FIELDS:
@@ -165,27 +165,28 @@ def _run(c, given):
     parts = training.step(c, c, p, rates, made)
     at_fault = np.any(list(faults.values()), axis=0)
     per_token_s = np.where(at_fault, NAN, sum(parts))
-    batch_tokens = p.replica_sequences * p.sequence_tokens * replicas(p)
     flop = training.model_flop_per_token(made, p.lora)
     done = training.executed_flop_per_token(made, p.recompute_share, p.lora)
     peak = training.peak_flop_per_s(c, p.precision)
-    out = {name: given[name] for name in PLAN} | {name: getattr(p, name) for name in OPEN}
+    out = {name: given[name] for name in PLAN} | {name: getattr(p, name) for name in (*OPEN, "virtual_stages")}
     out |= dict(
-        global_batch_sequences=p.global_batch_sequences, step_time_s=batch_tokens * per_token_s / p.n_chips, mfu_pct=100 * flop / per_token_s / peak,
-        hfu_pct=100 * done / per_token_s / peak, tflops_per_device=flop / per_token_s / 1e12, tokens_per_s_per_device=1 / per_token_s,
+        global_batch_sequences=p.global_batch_sequences, step_time_s=p.global_batch_sequences * p.sequence_tokens * per_token_s / p.n_chips,
+        mfu_pct=100 * flop / per_token_s / peak, hfu_pct=100 * done / per_token_s / peak, tflops_per_device=flop / per_token_s / 1e12,
+        tokens_per_s_per_device=1 / per_token_s,
     )  # fmt: skip
     shares = np.array(np.broadcast_arrays(*parts)) / per_token_s
     out |= dict(zip(PARTS, shares, strict=True))
     bound = np.array([*training.Step._fields, ""], dtype=object)[np.where(np.isnan(per_token_s), -1, np.argmax(np.nan_to_num(shares), axis=0))]
     needed, usable = training.memory_bytes(c, p), layout.usable_bytes(c, c)
-    out |= dict(bound=bound, memory_bytes_per_chip=needed, fits=(needed <= usable) & ~at_fault, model_flop_per_token=flop)
-    busy = (shares[0] + shares[1], shares[2])
-    out |= _budget(c, p, out, busy, lacks := [])
+    strange = (rates.training_calibrated < 1) | (c.n_experts > 0) | (p.precision == training.PRECISIONS.index("fp4"))
+    out |= dict(model_flop_per_token=flop, extrapolated=strange, bound=bound, memory_bytes_per_chip=needed, fits=(needed <= usable) & ~at_fault)
+    budget, lacks = _budget(c, p, out)
+    out |= budget
     spread = np.exp(Z80 * rates.training_spread * np.where(c.n_experts > 0, rates.training_moe_spread, 1.0))
     for name in WITH_ENDS:
         out |= {name + "_low": out[name] / spread, name + "_high": out[name] * spread}
     named = dict(chip=_ids(c, "chip"), model=_ids(c, "model"), training_precision=given["training_precision"])
-    return out | dict(reason=_reasons(c, faults, lacks[0], named))
+    return out | dict(reason=_reasons(c, faults, lacks, named))
 
 
 def coded(given) -> SimpleNamespace:
@@ -216,21 +217,24 @@ def complete(c, p):
     best = {}
     for candidate in product(*tried):
         numbers = {name: np.where(rows, float(x), getattr(p, name)) for (name, rows), x in zip(is_open.items(), candidate, strict=True)}
-        q = fill(SimpleNamespace(**vars(p) | numbers | dict(global_batch_sequences=batch)))
+        q = fill(c, SimpleNamespace(**vars(p) | numbers | dict(global_batch_sequences=batch)))
         faults = _faults(c, q)
         time_s = np.nan_to_num(sum(training.step(c, c, q, rates, made)), nan=1e6)
         price = np.where(faults["fit"], 1e9 + training.memory_bytes(c, q), time_s)  # what does not fit: the smallest
         price = price + 1e30 * np.any([rows for name, rows in faults.items() if name != "fit"], axis=0)
-        mine = faults | {name: getattr(q, name) for name in (*OPEN, "global_batch_sequences", "replica_sequences")} | dict(price=price)
+        mine = faults | {name: getattr(q, name) for name in (*OPEN, "virtual_stages", "global_batch_sequences", "replica_sequences")} | dict(price=price)
         better = price < best.get("price", np.inf)
         best = {name: np.where(better, x, best.get(name, x)) for name, x in mine.items()}
     return {name: best.pop(name) for name in CAUSES}, SimpleNamespace(**vars(p) | best)
 
 
-def fill(p):
-    """Sequences of a replica, and a microbatch no larger."""
+def fill(c, p):
+    """Sequences of a replica, a microbatch no larger, and the pieces of a pipeline stage."""
     p.replica_sequences = p.global_batch_sequences / replicas(p)
     p.microbatch_sequences = np.minimum(p.microbatch_sequences, np.maximum(p.replica_sequences, 1))
+    pp, microbatches = p.train_pipeline_parallel, np.maximum(p.replica_sequences / p.microbatch_sequences, 1)
+    needed = np.minimum(np.ceil((pp - 1) / (BUBBLE * microbatches)), np.floor(c.n_layers / pp))
+    p.virtual_stages = np.where(np.isnan(p.virtual_stages), np.maximum(needed, 1), p.virtual_stages)
     return p
 
 
@@ -268,8 +272,8 @@ def rates_of(c, stacks, known=None) -> SimpleNamespace:
     return rates
 
 
-def _budget(c, p, out, busy, lacks):
-    """Goodput and what the whole run takes: time, chip-hours, energy, dollars."""
+def _budget(c, p, out):
+    """Goodput and what the whole run takes: time, chip-hours, energy, dollars; and the bits of the facts that lack."""
     mttf_s = training.job_mttf_s(np.ceil(p.n_chips / p.chips_per_node), p.failures_per_1000_node_days)
     best_s = np.where(np.isinf(mttf_s), np.inf, training.daly_s(p.checkpoint_stall_s, mttf_s))
     interval_s = np.where(np.isnan(p.checkpoint_interval_s), best_s, p.checkpoint_interval_s)
@@ -277,18 +281,20 @@ def _budget(c, p, out, busy, lacks):
     tokens = np.where(np.isnan(p.train_tokens), c.training_tokens, p.train_tokens)
     seconds = tokens / (out["tokens_per_s_per_device"] * p.n_chips * goodput)
     chip_hours = seconds * p.n_chips / training.HOUR_S
-    mean_w = power.mean_w(c, power.chip_w(c, busy[1], np.maximum(busy[0], 0), c.power_limit_w), c.billing_power_share, 1.0)
+    drawn_w = power.chip_w(c, out["share_traffic"], out["hfu_pct"] / 100, c.power_limit_w)
+    mean_w = power.mean_w(c, drawn_w, c.billing_power_share, 1.0)
     owned, cloud = c.ownership == 0, c.ownership == 2
     rents = np.broadcast_arrays(c.cloud_usd_per_hour_on_demand, c.cloud_usd_per_hour_reserved, c.cloud_usd_per_hour_spot)
     hourly = sum(cost.hourly_usd(c, c, c, owned, cloud, np.choose(c.commitment, rents), mean_w, 0.0))
     rent = np.choose(c.commitment, np.broadcast_arrays(*(lacking(c, name) for name in ("on_demand", "reserved", "spot"))))
     bought = np.where(owned, lacking(c, "owned"), lacking(c, "colo")) | lacking(c, "bought")
-    lacks.append(lacking(c, "model") | lacking(c, "memory") | np.where(cloud, rent, bought) | lacking(c, "power"))
-    return dict(
+    lacks = lacking(c, "model") | lacking(c, "memory") | np.where(cloud, rent, bought) | lacking(c, "power")
+    budget = dict(
         job_mttf_s=mttf_s, checkpoint_interval_s=interval_s, goodput=goodput, train_tokens=tokens, train_flop=out["model_flop_per_token"] * tokens,
         days=seconds / training.DAY_S, chip_hours=chip_hours, mean_w_per_chip=mean_w, energy_j=mean_w * c.pue * chip_hours * training.HOUR_S,
         usd_per_chip_hour=hourly, usd=chip_hours * hourly,
     )  # fmt: skip
+    return budget, lacks
 
 
 def _ids(c, key):

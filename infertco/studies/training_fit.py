@@ -89,6 +89,9 @@ def efficiencies(table: pd.DataFrame, theta, out: pd.DataFrame) -> pd.DataFrame:
     found = [(item, name, *three, count) for (item, name), three, count in zip(START, ends, moved, strict=True)]
     spread = out["error"].abs().quantile(0.8) / 1.2816
     found += [(item, "training_spread", wide * spread / 1.3, wide * spread, wide * spread * 1.3, len(table)) for item, wide in SPREADS.items()]
+    facts = catalog.table("chip").columns["efficiency_class"]
+    classes = table["chip"].map(lambda id: facts[catalog.table("chip").row[id]]).value_counts()
+    found += [(item, "training_calibrated", 0.0, 1.0, 1.0, count) for item, count in classes.items() if count > 1]
     return pd.DataFrame([
         dict(
             item=f"training/{item}", parameter=name, value=f"{x:.4g}", unit="byte" if name.endswith("_bytes") else "1", low=f"{low:.4g}",
@@ -116,5 +119,5 @@ def calibrate(efficiency: str | Path | None = None, say=print) -> pd.DataFrame:
     made, errors = efficiencies(table, theta, out), judged(table, theta, out)
     say(f"fitted {len(theta)} parameters of training on {len(table)} rows")
     calibration.put(path, "efficiency", made, ["item", "parameter"])
-    calibration.put(path.with_name("accuracy.csv"), "accuracy", errors, ["task"])
+    calibration.put(path.with_name("accuracy.csv"), "accuracy", errors, ["left_out", "task"])
     return errors

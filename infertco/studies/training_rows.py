@@ -29,7 +29,7 @@ RECOMPUTED = (  # words of the layout with the source: share of the forward pass
 )  # fmt: skip
 SHARDINGS = ((r"SHARD_GRAD_OP|zero[- ]?2", "gradients"), (r"zero[- ]?1|distributed optimizer", "optimizer"), (r"fsdp|zero|shard", "weights"))
 MEMORY_SHARE, BYTES_PER_PARAM = 0.6, dict(full=5.0, lora=2.2)  # of stages that audited runs leave unsaid
-INTERLEAVED = ((r"korthikanti", r"175b|530b", 3), (r"mlperf", r"", 3))  # pieces of a stage: source, model
+PIECES = ((r"korthikanti.*(175b|530b)", 3.0), (r"korthikanti", 1.0))  # of a pipeline stage, as the paper says
 
 
 def is_training(rows: pd.DataFrame) -> pd.Series:
@@ -80,7 +80,7 @@ def _plan(row) -> dict:
         return out
     facts, shape = catalog.table("chip"), catalog.table("model")
     of_chip = {name: facts.columns[name][facts.row[chip]] for name in ("kind", "hbm_bytes", "scale_up_domain", "tdp_w", "efficiency_class")}
-    of_model = {name: shape.columns[name][shape.row[model]] for name in ("total_params", "n_experts", "max_context_tokens")}
+    of_model = {name: shape.columns[name][shape.row[model]] for name in ("total_params", "max_context_tokens")}
     tpu, n = of_chip["kind"] == "tpu", row.n_devices
 
     def given(pattern, default, name):
@@ -119,11 +119,14 @@ def _plan(row) -> dict:
         assumed.append("context_parallel")
     own = batch / max(n / (tp * pp * cp), 1e-9)
     per_microbatch = given(r"micro-?batch(?:\s*size)?\s*=?\s*(\d+)", 1.0 if pp > 1 or unsaid else own, "microbatch" if pp > 1 or unsaid else "")
+    microbatch = min(per_microbatch, max(own, 1e-9))
+    pieces = _pieces(row, pp)
+    assumed += ["virtual_stages"] if np.isnan(pieces) else []
     out |= dict(
-        n_chips=n, sequence_tokens=sequence, global_batch_sequences=batch, microbatch_sequences=min(per_microbatch, max(own, 1e-9)),
+        n_chips=n, sequence_tokens=sequence, global_batch_sequences=batch, microbatch_sequences=microbatch,
         train_tensor_parallel=tp, train_pipeline_parallel=pp, context_parallel=cp, train_expert_parallel=given(r"\bEP\s*=?\s*(\d+)", 1.0, ""),
         sharding=next((name for pattern, name in SHARDINGS if re.search(pattern, words, re.I)), usual),
-        virtual_stages=_interleaved(row, pp), recompute_share=next((share for pattern, share in RECOMPUTED if re.search(pattern, said, re.I)), 0.0),
+        virtual_stages=pieces, recompute_share=next((share for pattern, share in RECOMPUTED if re.search(pattern, said, re.I)), 0.0),
         tensor_overlap=float(not re.search(r"korthikanti|torchtitan", row.source_id) or "AsyncTP" in words),
         training_stack=_stack(row, of_chip), power_cap_share=_cap(row, chip, of_chip), software_factor=1.0,
     )  # fmt: skip
@@ -150,11 +153,11 @@ def _precision(words, chip, facts):
     return "bf16" if lacks and "/" in words else found
 
 
-def _interleaved(row, pp):
-    if pp == 1:
-        return 1.0
-    named = next((float(v) for source, model, v in INTERLEAVED if re.search(source, row.source_id) and re.search(model, row.model, re.I)), 1.0)
-    return 2.0 if "interleaved" in row.parallelism.lower() else named
+def _pieces(row, pp):
+    """Virtual stages of a pipeline stage; NaN, which is as many as keep the bubble small, unless the source says."""
+    told = next((pieces for pattern, pieces in PIECES if re.search(pattern, f"{row.source_id} {row.model}", re.I)), np.nan)
+    plain = pp == 1 or ("1f1b" in row.parallelism.lower() and "interleaved" not in row.parallelism.lower())
+    return 1.0 if plain else told
 
 
 def _stack(row, of_chip):
@@ -188,7 +191,7 @@ class Rows:
         self.table = table
         self.c, _ = from_frame(table[["chip", "model"]], scenario())
         given = {name: table[name].to_numpy() if name in table else np.full(len(table), f.default) for name, f in study.PLAN.items()}
-        self.p = study.fill(study.coded(given))
+        self.p = study.fill(self.c, study.coded(given))
         self.work = training.work(self.c, self.p.sequence_tokens)
         self.stacks = given["training_stack"]
         kinds = self.c.tables["chip"].columns["kind"][self.c.code("chip")]
