@@ -144,7 +144,7 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
     found, wanted = {}, {*names, *CHOSEN, "faults"}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
         first, at = columns.distinct()
-        shared = None if first is None else deploy(columns.rows(first))
+        shared = None if first is None else deploy(columns.rows(first)).settled()
         for start in range(0, max(columns.n, 1), CHUNK):
             rows = slice(start, start + CHUNK)
             part = columns.rows(rows)

@@ -65,17 +65,24 @@ class Deployed(NamedTuple):
     cached_flop: np.ndarray
     faults: np.ndarray
 
+    def settled(self) -> "Deployed":
+        """Figures that all deployments share as one value: cheaper in every formula that follows."""
+        return _each(lambda x: x[0] if x.size > 1 and ((x == x[0]).all() or (x != x).all()) else x, self)
+
     def take(self, at, want) -> "Deployed":
         """One entry for each number in `at`, as far as the wanted outputs need it."""
+        needed = self if want & SHARES else self._replace(law=self.law._replace(compute_s=()))
+        return _each(lambda x: x.take(at, mode="clip") if x.size > 1 else x, needed)
 
-        def taken(x):
-            if isinstance(x, np.ndarray):
-                return x.take(at, mode="clip") if x.size > 1 else x
-            if isinstance(x, tuple):
-                return type(x)(*map(taken, x)) if hasattr(x, "_fields") else tuple(map(taken, x))
-            return x
 
-        return taken(self if want & SHARES else self._replace(law=self.law._replace(compute_s=())))
+def _each(change, x):
+    """`change` of every array in nested tuples."""
+    if isinstance(x, np.ndarray):
+        return change(x)
+    if not isinstance(x, tuple):
+        return x
+    changed = (_each(change, part) for part in x)
+    return type(x)(*changed) if hasattr(x, "_fields") else tuple(changed)
 
 
 def deploy(c: Columns) -> Deployed:
@@ -95,11 +102,12 @@ def deploy(c: Columns) -> Deployed:
         engine = engine._replace(prefill_charge=np.where(pooled, 0.0, engine.prefill_charge))  # answers wait for no prompt
     faults = lacking(c, "model") | lacking(c, "memory") | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay)
     faults = faults | cause("pools", (c.prefill_workers > 0) & (c.decode_workers == 0))
-    faults = faults | cause("heads", ~layout.divides_heads(c, lay.tensor_parallel)) | cause("experts", ~layout.divides_experts(c, lay))
+    even = layout.divides_heads(c, lay.tensor_parallel)
+    even = even if reader is None else even & layout.divides_heads(c, reader.lay.tensor_parallel)
+    faults = faults | cause("heads", ~even) | cause("experts", ~layout.divides_experts(c, lay))
     return Deployed(
         activation_bits, lay, layout.memory(c, c, c, shape, cut, lay), step.law(c, shape, lay, rates, c), reader, engine, form, peak,
-        transformer.active_params(c, shape), shape.head.params,
-        transformer.pair_flop(c), transformer.decode_attention_flop(c), faults,
+        transformer.active_params(c, shape), shape.head.params, transformer.pair_flop(c), transformer.decode_attention_flop(c), faults,
     )  # fmt: skip
 
 
@@ -189,7 +197,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
         most_sequences=room, prefill_s=prompt.alone_s, decode_step_s=step_s, peak_flop_per_s=d.peak_flop_per_s,
     )  # fmt: skip
     if "extrapolated" in want:
-        out["extrapolated"] = served & (_beyond(c, d.activation_bits, batch, longest) | (c.draft_tokens > 0))
+        out["extrapolated"] = served & (_beyond(c, d.activation_bits, batch / workers, longest) | (c.draft_tokens > 0))
     for name in {"ttft_p95_s", "tpot_p95_s"} & want:
         out[name] = np.where(served & arriving, tails.get(name, np.nan), np.nan)
     if "prefill_batch_s" in want:
@@ -318,9 +326,9 @@ def _shares(c, law, new_tokens, pairs, sequences, cached, charge, drafted, serve
 
 def _draw(c, uses, phase, served):
     """Draw of one chip while it reads a prompt, in a decoding step, and of both by their time; the prompt's part of its energy."""
-    prefill_w, decode_w = (np.where(served, power.chip_w(c, *use, c.power_limit_w), np.nan) for use in uses)
+    prefill_w, decode_w = (power.chip_w(c, *use, c.power_limit_w) for use in uses)
     share = phase[0] / (phase[0] + phase[1])
-    active_w = power.active_w(prefill_w, decode_w, share)
+    active_w = np.where(served, power.active_w(prefill_w, decode_w, share), np.nan)
     return prefill_w, decode_w, active_w, share * prefill_w / active_w
 
 
@@ -352,7 +360,7 @@ def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
             usd_per_mtok_cached=usd_per_mtok * c.output_tokens * hits / sum(phase),
             usd_per_request=usd_per_mtok * c.output_tokens / 1e6,
             provisioned_j_per_served_request=provisioned_j / utilization,
-            prefill_w_per_chip=prefill_w, decode_w_per_chip=decode_w, active_w_per_chip=active_w, idle_w_per_chip=power.idle_w(c),
+            prefill_w_per_chip=prefill_w + 0 * active_w, decode_w_per_chip=decode_w + 0 * active_w, active_w_per_chip=active_w, idle_w_per_chip=power.idle_w(c),
             server_w_per_chip=power.server_w(c, active_w), accelerator_energy_j_per_request=chip_j,
             prefill_energy_j_per_request=read_share * chip_j, decode_energy_j_per_request=chip_j - read_share * chip_j,
             accelerator_energy_j_per_output_token=chip_j / c.output_tokens, energy_j_per_output_token=energy_j / c.output_tokens,
