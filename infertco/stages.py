@@ -79,7 +79,8 @@ def model(c: Columns, want: set) -> dict:
 
     faults = lacking(c, "model") | lacking(c, "workload") | lacking(c, "memory") | _later(c)
     faults = faults | cause("peak_flop_per_s_bf16", np.isnan(peak)) | _unlinked(c, lay._replace(chips=chips)) | _unlinked(c, lay)
-    faults = faults | cause("heads", ~layout.divides_heads(c, lay.tensor_parallel)) | cause("experts", ~layout.divides_experts(c, lay))
+    cut_evenly = layout.divides_heads(c, lay.tensor_parallel) & layout.divides_heads(c, prefill_lay.tensor_parallel)
+    faults = faults | cause("heads", ~cut_evenly) | cause("experts", ~layout.divides_experts(c, lay))
     laid_out = faults == 0
     faults = faults | cause("fit", laid_out & ~holds) | cause("batch", laid_out & holds & (batch > room))
     served = faults == 0
@@ -96,7 +97,7 @@ def model(c: Columns, want: set) -> dict:
         weight_bits=weight_bits, kv_bits=kv_bits, activation_bits=activation_bits, tensor_parallel=lay.tensor_parallel,
         pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,
         chips_per_replica=chips, compute_format=form, fits_memory=served | laid_out & ~unfit(faults),
-        meets_slo=served & ~missed(faults), extrapolated=served & _beyond(c, activation_bits, batch, longest),
+        meets_slo=served & ~missed(faults), extrapolated=served & _beyond(c, activation_bits, batch / decode_workers, longest),
         ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
         output_tokens_per_s=tokens_per_s, output_tokens_per_s_per_chip=per_chip, output_tokens_per_s_per_user=1 / tpot_s,
         most_sequences=room, prefill_s=prompt.alone_s, decode_step_s=step_s,
