@@ -191,7 +191,7 @@ class Deployment:
     draft_acceptance: Number = quantity("Draft acceptance", "1", "Chance that a drafted token is accepted", ONE, default=0.7)
     draft_cost_share: Number = quantity("Draft cost", "1", "Time of one draft step over one step of the model", (0, 10), default=0.05)
     prefill_workers: Number = quantity("Prefill workers", "1", "Instances that only read prompts; 0: as many as keep the decode workers busy", (0, 1e5), default=0.0)
-    decode_workers: Number = quantity("Decode workers", "1", "Instances that only write answers; 0: prefill and decode share chips", (0, 1e5), default=0.0)
+    decode_workers: Number = quantity("Decode workers", "1", "Instances that only write answers; batch and clients are those of all of them; 0: prefill and decode share chips", (0, 1e5), default=0.0)
     prefill_tensor_parallel: Number = quantity("Prefill tensor parallel", "1", "Tensor parallel of a prefill worker; NaN: as tensor_parallel", (1, 1e5))
     decode_tensor_parallel: Number = quantity("Decode tensor parallel", "1", "Tensor parallel of a decode worker; NaN: as tensor_parallel", (1, 1e5))
     prefill_attention_data_parallel: Number = quantity("Prefill attention groups", "1", "Attention groups of a prefill worker; NaN: as attention_data_parallel", (1, 1e5))
