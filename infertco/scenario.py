@@ -12,7 +12,7 @@ from . import catalog, values
 from .columns import CHUNK, Columns, check_choice, check_name, check_numbers, choice_names, from_frame
 from .reasons import assumptions, texts
 from .stages import deploy, model
-from .values import CHOICES, CHOSEN, FIELDS, HEADLINE, IDS, LOADS, OUTPUTS, OWNER, SLOS
+from .values import CHOICES, CHOSEN, FIELDS, FLEET, HEADLINE, IDS, LOADS, OUTPUTS, OWNER, SLOS
 
 DEFAULT = dict(chip="h100-sxm", model="llama-3.1-70b", workload="chat", site="us-average")
 
@@ -141,6 +141,8 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         base = base or scenario()
         columns, kept = from_frame(what, base, keep)
         base, index = columns.base, what.index
+    if "demand_requests_per_s" in columns.named():
+        names = names if outputs is not None and outputs != "all" else list(dict.fromkeys([*names, *FLEET, "utilization"]))
     found, wanted = {}, {*names, *CHOSEN, "faults"}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
         first, at = columns.distinct()
@@ -171,7 +173,7 @@ def _wanted(outputs) -> list[str]:
     if outputs is None:
         return HEADLINE
     if isinstance(outputs, str):
-        outputs = list(OUTPUTS) if outputs == "all" else [outputs]
+        outputs = [name for name in OUTPUTS if name != "utilization"] if outputs == "all" else [outputs]  # typed, unless there is a demand
     for name in outputs:
         if name not in OUTPUTS:
             raise ValueError(f"no output named '{name}'{catalog.nearest(str(name), OUTPUTS)}")
@@ -191,6 +193,8 @@ def _inputs(columns: Columns, found) -> dict:
             table[name] = words(name, getattr(columns, name), choice_names(name))
         elif name not in (*IDS, *CHOSEN):
             table[name] = np.broadcast_to(getattr(columns, name), columns.n)
+    if "utilization" in table and "demand_requests_per_s" in table:  # the one follows from the other
+        table["utilization"] = found.get("utilization", np.where(np.isnan(columns.demand_requests_per_s), table["utilization"], np.nan))
     for name in CHOSEN:
         table[name] = words(name, found[name], choice_names(name)) if name == "engine" else found[name]
     return table
