@@ -247,7 +247,7 @@ def from_frame(frame, base, keep=()) -> tuple[Columns, dict]:
     if record and len(loads) > 1 and "batch" in loads:
         others = np.any([~np.isnan(named[name]) for name in loads if name != "batch"], axis=0)
         named["batch"] = np.where(others, np.nan, named["batch"])
-    if (record or "replicas" in frame.columns) and {"utilization", "demand_requests_per_s"} <= named.keys():  # then an output
+    if {"utilization", "demand_requests_per_s"} <= named.keys() and (set(frame.columns) - FIELDS.keys()) & OUTPUTS.keys():  # of a record: derived
         typed = np.where(np.isnan(named["demand_requests_per_s"]), named.pop("utilization"), np.nan)
         named |= {} if np.isnan(typed).all() else dict(utilization=typed)
     _check_loads(named, loads)

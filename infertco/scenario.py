@@ -141,9 +141,9 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         base = base or scenario()
         columns, kept = from_frame(what, base, keep)
         base, index = columns.base, what.index
-    if "demand_requests_per_s" in columns.named():
-        names = names if outputs is not None and outputs != "all" else list(dict.fromkeys([*names, *FLEET, "utilization"]))
-    found, wanted = {}, {*names, *CHOSEN, "faults"}
+    fleets = "demand_requests_per_s" in columns.named()
+    names = [*names, *FLEET] if fleets and outputs is None else names
+    found, wanted = {}, {*names, *CHOSEN, "faults", *(["utilization"] if fleets else [])}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
         first, at = columns.distinct()
         shared = None if first is None else deploy(columns.rows(first))
@@ -173,7 +173,7 @@ def _wanted(outputs) -> list[str]:
     if outputs is None:
         return HEADLINE
     if isinstance(outputs, str):
-        outputs = [name for name in OUTPUTS if name != "utilization"] if outputs == "all" else [outputs]  # typed, unless there is a demand
+        outputs = list(OUTPUTS) if outputs == "all" else [outputs]
     for name in outputs:
         if name not in OUTPUTS:
             raise ValueError(f"no output named '{name}'{catalog.nearest(str(name), OUTPUTS)}")
@@ -193,8 +193,8 @@ def _inputs(columns: Columns, found) -> dict:
             table[name] = words(name, getattr(columns, name), choice_names(name))
         elif name not in (*IDS, *CHOSEN):
             table[name] = np.broadcast_to(getattr(columns, name), columns.n)
-    if "utilization" in table and "demand_requests_per_s" in table:  # the one follows from the other
-        table["utilization"] = found.get("utilization", np.where(np.isnan(columns.demand_requests_per_s), table["utilization"], np.nan))
+    if "demand_requests_per_s" in table:
+        table["utilization"] = found["utilization"]
     for name in CHOSEN:
         table[name] = words(name, found[name], choice_names(name)) if name == "engine" else found[name]
     return table

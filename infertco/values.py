@@ -228,7 +228,7 @@ class Finance:
     ownership: str = text("Ownership", "Who owns what", choices=("owned", "colo", "cloud"), default="colo")
     commitment: str = text("Commitment", "How a cloud chip is rented", choices=("on_demand", "reserved", "spot"), default="on_demand")
     allocation: str = text("Allocation", "How the bill is split between prompt and answer", choices=("chip_time", "tokens", "output"), default="chip_time")
-    utilization: Number = quantity("Utilization", "1", "Served over capacity, averaged over the year", ONE, above=True, usual=(0.05, 1))
+    utilization: Number = quantity("Utilization", "1", "Served over capacity, averaged over the year; with a demand, that of its fleet, spares included", ONE, above=True, usual=(0.05, 1))
     price_year: Number = quantity("Price year", "1", "Year whose dollars are meant", (2000, 2100), default=2026.0)
     cost_of_capital: Number = quantity("Cost of capital", "1/year", "Real yearly rate on what is bought", (0, 1), usual=(0, 0.3))
     chip_life_years: Number = quantity("Chip life", "year", "Years over which chip, host and network are paid off", (0, 50), above=True, usual=(1, 10))
@@ -315,7 +315,6 @@ OUTPUTS = dict(
     mean_w_per_chip=output("Mean draw", "W", "Modeled draw of one chip slot over the year, before PUE", "less"),
     carbon_g_per_request=output("Carbon per request", "g", "Location-based, operational", "less"),
     embodied_g_per_request=output("Embodied carbon per request", "g", "Carbon of making the chips, over their life", "less"),
-    utilization=output("Utilization", "1", "Served over capacity: typed, or the demand over what replicas and spares could serve", "more"),
     replicas=output("Replicas", "1", "Replicas that serve the demand at its peak", "less"),
     spare_replicas=output("Spare replicas", "1", "Replicas beside them, so that enough work at the availability target", "less"),
     fleet_chips=output("Fleet", "1", "Chips of all replicas, spares included", "less"),
