@@ -307,7 +307,7 @@ def _fleet(c, chips, requests_per_s, capacity_per_s, answer_s):
     demanded = ~np.isnan(c.demand_requests_per_s)
     works = reliability.replica(c, chips).availability
     peak = c.diurnal_max_over_mean * c.workday_over_mean
-    sized = fleet.size(c.demand_requests_per_s, peak, requests_per_s, capacity_per_s, works, c.availability_target)
+    sized = fleet.size(c.demand_requests_per_s, peak, requests_per_s, capacity_per_s, works, c.availability_target, c.failure_correlation)
     fleet_chips = (sized.replicas + sized.spares) * chips
     out = dict(
         replicas=sized.replicas, spare_replicas=sized.spares, fleet_chips=fleet_chips,

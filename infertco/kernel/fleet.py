@@ -27,7 +27,7 @@ class Fleet(NamedTuple):
     utilization: np.ndarray
 
 
-def size(demand_per_s, peak_over_mean, load_per_s, capacity_per_s, works, target) -> Fleet:
+def size(demand_per_s, peak_over_mean, load_per_s, capacity_per_s, works, target, correlation=0.0) -> Fleet:
     """Replicas that carry the peak, and spares so that with probability `target` enough of them work.
 
     Parameters
@@ -42,7 +42,8 @@ def size(demand_per_s, peak_over_mean, load_per_s, capacity_per_s, works, target
         Of one replica. [req/s]
     works : Number
         Availability of one replica.
-    target : Number
+    target, correlation : Number
+        As in `reliability.spares`.
 
     Examples
     --------
@@ -51,7 +52,7 @@ def size(demand_per_s, peak_over_mean, load_per_s, capacity_per_s, works, target
     """
     load_per_s = np.minimum(load_per_s, capacity_per_s)
     replicas = np.ceil(demand_per_s * peak_over_mean / load_per_s * (1 - 1e-12))  # 3 * 0.1 / 0.1 is three
-    spare = reliability.spares(replicas, works, target)
+    spare = reliability.spares(replicas, works, target, correlation)
     return Fleet(replicas, spare, demand_per_s / ((replicas + spare) * capacity_per_s))
 
 

@@ -290,8 +290,15 @@ def credit_share(down_share, outage_s, levels, credits):
     return total
 
 
-def paying_spares(needed, works, spare_usd, down_usd, repair_s, bill_usd=0.0, levels=(), credits=(), most=64):
-    """(k where one more spare stops paying, monthly cost by k): spares, margin lost while down, credits. [1], [USD]
+def short_share(needed, works, most):
+    """Share of time that fewer than `needed` work, with 0 .. `most` spares; shape (most + 1,)."""
+    k = np.arange(1, most + 1)
+    log_term = np.concatenate([[needed * np.log(works)], np.log((needed + k - 1) / k * (1 - works))])
+    return np.maximum(1 - np.cumsum(np.exp(np.cumsum(log_term))), 0.0)
+
+
+def paying_spares(needed, works, spare_usd, down_usd, outage_s, bill_usd=0.0, levels=(), credits=(), most=64):
+    """(k where one more spare stops paying, cost of a month by k): the spares, the margin lost, the credits. [1], [USD]
 
     Parameters
     ----------
@@ -300,14 +307,19 @@ def paying_spares(needed, works, spare_usd, down_usd, repair_s, bill_usd=0.0, le
     spare_usd : float
         Of one spare, a month. [USD]
     down_usd : float
-        Margin lost in a month of outage: with one replica too few, requests of one replica have none. [USD]
-    repair_s : float
-        Of a replica; an outage with k spares ends with the first repair of k + 1. [s]
+        Margin lost in a month that is all outage; with one replica too few, that of one replica. [USD]
+    outage_s : float
+        Repair of a replica; an outage with k spares ends with the first repair of k + 1. [s]
     bill_usd, levels, credits
-        Revenue of a month and the bands of `credit_share`.
+        Revenue of a month, and the bands of `credit_share`.
+
+    Examples
+    --------
+    >>> best, cost = paying_spares(8, 0.99, 1000.0, 30000.0, 86400.0)   # a spare for 1,000 against 7.7 %, 0.34 % of 30,000
+    >>> print(best, [round(float(x)) for x in cost[:3]])
+    1 [2318, 1103, 2003]
     """
     k = np.arange(most + 1.0)
-    short = np.array([1 - enough_work(needed, int(i), works) for i in k])
-    short = np.maximum(short, 0.0)
-    cost = k * spare_usd + short * down_usd + bill_usd * credit_share(short, repair_s / (k + 1), levels, credits)
+    short = short_share(needed, works, most)
+    cost = k * spare_usd + short * down_usd + bill_usd * credit_share(short, outage_s / (k + 1), levels, credits)
     return int(np.argmin(cost)), cost
