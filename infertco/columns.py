@@ -28,8 +28,8 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name} describes the {OWNER[name]} and cannot be varied")
 
 
-def check_numbers(name: str, given, nan_is_none: bool) -> np.ndarray:
-    """`given` as floats, within the field's allowed range; NaN passes only where it means "not named".
+def check_numbers(name: str, given, nan_is_none: bool, meta=None) -> np.ndarray:
+    """`given` as floats, within the range of the field, or of `meta`; NaN passes only where it means "not named".
 
     Raises
     ------
@@ -41,7 +41,7 @@ def check_numbers(name: str, given, nan_is_none: bool) -> np.ndarray:
     except (TypeError, ValueError):
         bad = next((x for x in np.ravel(np.asarray(given, dtype=object)) if not _is_number(x)), given)
         raise ValueError(f"{name} must be a number, got {bad!r}") from None
-    meta = FIELDS[name].metadata
+    meta = meta or FIELDS[name].metadata
     low, high = meta["allowed"]
     bad = np.isinf(numbers) | (numbers < low) | (numbers > high)
     if meta["above"]:

@@ -178,7 +178,7 @@ class Deployment:
     clients: Number = quantity("Clients", "1", "Closed loop of clients without think time on one replica", (0, 1e7), above=True)
     arrival_requests_per_s: Number = quantity("Arrivals", "req/s", "Open traffic to one replica", (0, 1e9), above=True)
     demand_requests_per_s: Number = quantity("Demand", "req/s", "Traffic to the whole fleet, mean", (0, 1e12), above=True)
-    availability_target: Number = quantity("Availability target", "1", "Share of time that enough replicas work for the peak of the demand; spares follow", (0, 1 - 1e-12), default=0.999)
+    availability_target: Number = quantity("Availability target", "1", "Share of time that enough replicas work for the peak of the demand; spares follow", (0, 0.999999), default=0.999)
     failure_correlation: Number = quantity("Failure correlation", "1", "Of two replicas' being down at the same time; 0: they fail independently", (0, 0.9), default=0.0)
     max_batch: Number = quantity("Largest batch", "1", "The engine's own limit on sequences in flight", (1, 1e7), default=1024.0)
     chunk_tokens: Number = quantity("Prefill chunk", "token", "Prompt tokens an engine step takes", (1, 1e7), default=8192.0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 
 from infertco import catalog
-from infertco.columns import from_frame
+from infertco.columns import check_numbers, from_frame
 from infertco.kernel import cost, reliability
 from infertco.kernel import fleet as sizing
 from infertco.kernel.rows import chosen
@@ -34,7 +34,7 @@ class FleetPlan:
 
     users: Number = quantity("Users", "1", "Users served; NaN: the demand of the scenario", (0, 1e11), above=True)
     requests_per_user_day: Number = quantity("Requests a user", "request/day", "Of one user a day, mean over the week", (0, 1e6), above=True, default=3.0)
-    nines: Number = quantity("Nines", "1", "Nines of the share of time that enough replicas work; NaN: availability_target of the scenario", (0, 12))
+    nines: Number = quantity("Nines", "1", "Nines of the share of time that enough replicas work; NaN: availability_target of the scenario", (0, 6))
     scale_up_lag_s: Number = quantity("Scale-up lag", "s", "From ordering a hired replica until it serves", (0, 7 * DAY_S), default=600.0)
     reserved_usd_per_hour: Number = quantity("Reserved price", "USD/h", "Of one chip held all the time; NaN: the chip's", (0, 1e4), above=True)
     on_demand_usd_per_hour: Number = quantity("On-demand price", "USD/h", "Of one chip hired by the hour; NaN: the chip's", (0, 1e4), above=True)
@@ -48,12 +48,9 @@ class FleetPlan:
     def __post_init__(self):
         lengths = set()
         for field in fields(self):
-            given, (low, high) = np.asarray(getattr(self, field.name), dtype=float), field.metadata["allowed"]
-            bad = np.isinf(given) | (given < low) | (given > high) | (field.metadata["above"] & (given == low))
-            bad |= np.isnan(given) & (field.default == field.default)  # NaN is an answer only where it is the default
-            if bad.any() or given.ndim > 1 or given.size == 0:
-                shown = f"{given[bad].flat[0]:g}" if bad.any() else f"an array of shape {given.shape}"
-                raise ValueError(f"{field.name} must be {'above' if field.metadata['above'] else 'at least'} {low:g} and at most {high:g}, got {shown}")
+            given = check_numbers(field.name, getattr(self, field.name), nan_is_none=field.default != field.default, meta=field.metadata)
+            if given.ndim > 1 or given.size == 0:
+                raise ValueError(f"{field.name} must be a number or a 1-D array with at least one entry")
             lengths |= {given.size} if given.ndim else set()
             object.__setattr__(self, field.name, given if given.ndim else float(given))
         if len(lengths) > 1:
@@ -177,7 +174,7 @@ def _crossed(what, plan):
     if not demanded:
         frame["demand_requests_per_s"] = users * at(plan.requests_per_user_day) / DAY_S
     if not np.isnan(at(plan.nines)).all():
-        frame["availability_target"] = np.minimum(1 - 10.0 ** -at(plan.nines), 1 - 1e-12)
+        frame["availability_target"] = np.minimum(1 - 10.0 ** -at(plan.nines), 0.999999)
     return frame, base, at
 
 
