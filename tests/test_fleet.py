@@ -299,6 +299,7 @@ def test_a_chip_without_a_price_has_its_fleet_but_no_bill():
     [
         (lambda: ic.fleet(ic.scenario()), "a fleet needs users, or a scenario with demand_requests_per_s"),
         (lambda: ic.fleet(ic.scenario(demand_requests_per_s=2), users=5), "users make the demand; give users or demand_requests_per_s, not both"),
+        (lambda: ic.fleet(ic.scenario(utilization=0.5), users=5), "utilization follows from the users or the demand; leave it out"),
         (lambda: ic.fleet(ic.scenario(), user=5), "no field of a fleet plan named 'user'; did you mean 'users'?"),
         (lambda: ic.FleetPlan(users=-1), "users must be above 0 and at most 1e\\+11, got -1"),
         (lambda: ic.FleetPlan(nines=[1, 2], users=[1, 2, 3]), "arrays of a plan must have one length, got 2, 3"),

@@ -17,6 +17,7 @@ from .rows import some
 
 YEAR_S = 8760 * 3600.0
 MONTH_S = YEAR_S / 12
+GROUP = 1024  # rows whose spares are counted together
 MANY_DOWN = 1000.0  # more replicas down on average than this: Cornish-Fisher, right to the replica there
 
 
@@ -102,7 +103,7 @@ def spares(needed, works, target, correlation=0.0):
     needed, works, target, correlation = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in (needed, works, target, correlation)))
     down = needed * (1 - works) / works
     many = (down > MANY_DOWN) & (works > 0) & (target < 1)
-    independent = queueing.spares(np.where(many, np.nan, needed), works, target)
+    independent = _independent(np.where(many, np.nan, needed), works, target, down)
     if some(many):
         independent = np.where(many, _many_spares(down, works, target), independent)
     if not some(correlation > 0):
@@ -120,6 +121,17 @@ def spares(needed, works, target, correlation=0.0):
             log_term = log_term + np.log((needed + k - 1) / k * (b + k - 1) / (a + b + needed + k - 1))
             enough = enough + np.exp(log_term)
     return found
+
+
+def _independent(needed, works, target, down):
+    """`queueing.spares`, rows of like size together: each group ends when its own largest has enough."""
+    if needed.size <= GROUP:
+        return queueing.spares(needed, works, target)
+    found, order = np.full(needed.size, np.nan), np.argsort(down, axis=None)
+    for start in range(0, needed.size, GROUP):
+        rows = order[start : start + GROUP]
+        found[rows] = queueing.spares(needed.flat[rows], works.flat[rows], target.flat[rows])
+    return found.reshape(needed.shape)
 
 
 def _many_spares(down, works, target):

@@ -171,6 +171,8 @@ def _crossed(what, plan):
         raise ValueError("users make the demand; give users or demand_requests_per_s, not both")
     if not demanded and np.isnan(users).all():
         raise ValueError("a fleet needs users, or a scenario with demand_requests_per_s")
+    if "utilization" in base.named:
+        raise ValueError("utilization follows from the users or the demand; leave it out")
     if not demanded:
         frame["demand_requests_per_s"] = users * at(plan.requests_per_user_day) / DAY_S
     if not np.isnan(at(plan.nines)).all():
