@@ -7,8 +7,10 @@ A scenario is a row; a sweep is a table. `scenario()` makes one, `vary` changes 
 from . import catalog, units, values
 from .catalog import chips, models, sites, workloads
 from .scenario import Scenario, best, evaluate, frontier, scenario, sweep
+from .studies.fleet import FleetPlan, fleet
 
 __version__ = "0.1.0"
 __all__ = [
-    "Scenario", "best", "catalog", "chips", "evaluate", "frontier", "models", "scenario", "sites", "sweep", "units", "values", "workloads",
+    "FleetPlan", "Scenario", "best", "catalog", "chips", "evaluate", "fleet", "frontier", "models", "scenario", "sites", "sweep", "units", "values",
+    "workloads",
 ]  # fmt: skip

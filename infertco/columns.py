@@ -13,7 +13,8 @@ CHUNK = 16384  # rows worked on at once: the arrays of a step then stay in the c
 NUMBERED = 1 << 20  # up to here a table of all numbers is cheaper than a hash of those in use
 SAMPLE = 2048  # rows looked at to see whether a field takes few values
 LOADED = {  # facts of chip, model and deployment that no coefficient of a step depends on
-    *LOADS, "demand_requests_per_s", "max_batch", "chunk_tokens", "draft_tokens", "draft_acceptance", "draft_cost_share",
+    *LOADS, "demand_requests_per_s", "availability_target", "failure_correlation", "max_batch", "chunk_tokens",
+    "draft_tokens", "draft_acceptance", "draft_cost_share",
     *(name for name, field in FIELDS.items() if "USD" in field.metadata["unit"]),
 }  # fmt: skip
 
@@ -249,6 +250,9 @@ def from_frame(frame, base, keep=()) -> tuple[Columns, dict]:
     if record and len(loads) > 1 and "batch" in loads:
         others = np.any([~np.isnan(named[name]) for name in loads if name != "batch"], axis=0)
         named["batch"] = np.where(others, np.nan, named["batch"])
+    if {"utilization", "demand_requests_per_s"} <= named.keys() and (set(frame.columns) - FIELDS.keys()) & OUTPUTS.keys():  # of a record: derived
+        typed = np.where(np.isnan(named["demand_requests_per_s"]), named.pop("utilization"), np.nan)
+        named |= {} if np.isnan(typed).all() else dict(utilization=typed)
     _check_loads(named, loads)
     return Columns(_without(base, loads), len(frame), codes, named), kept
 

@@ -14,6 +14,7 @@ from .kernel.rows import some
 FACTS = dict(  # what each group of outputs rests on; facts without a bit are only named where they are weak
     model=("n_layers", "d_model", "n_heads", "n_kv_heads", "d_head", "d_ff", "vocab_size"),
     workload=("input_tokens", "output_tokens"),
+    shape=("diurnal_max_over_mean",),
     memory=("hbm_bytes", "hbm_bytes_per_s"),
     format=("peak_flop_per_s_bf16",),
     link=("link_bytes_per_s", "scale_up_domain", "scale_out_bytes_per_s"),
@@ -34,6 +35,10 @@ FACTS = dict(  # what each group of outputs rests on; facts without a bit are on
     ),
     building=("facility_life_years", "facility_maintenance_share"),
     egress=("usd_per_gb_egress",),
+    failures=(
+        "chip_failures_per_year", "memory_failures_per_year", "host_failures_per_year", "network_failures_per_year",
+        "software_failures_per_year", "repair_time_s", "restart_time_s", "workday_over_mean",
+    ),
 )  # fmt: skip
 SERVED = ("model", "workload", "memory", "format", "link", "rates", "load", "power", "draw", "carbon")
 GROUPS = {  # by ownership
@@ -41,6 +46,8 @@ GROUPS = {  # by ownership
     1: (*SERVED, "bought", "capital", "colo"),
     2: (*SERVED, "egress"),
 }
+FLEETS = ("shape", "failures")  # of the rows with a demand, which in turn rest on neither of
+DERIVED = ("utilization", "availability")
 RENTS = (FACTS["on_demand"], FACTS["reserved"], FACTS["spot"])
 CAUSES = dict(
     saturated="saturated: more requests arrive than the replica of {chip} can answer; capacity_requests_per_s says how many it can",
@@ -53,9 +60,8 @@ CAUSES = dict(
     tpot="misses the TPOT limit",
     quantile="slo_quantile needs an arrival rate",
     context="the request is longer than the longest context of {model}",
-    fleet="fleets for a demand are not modeled yet",
 )
-TOLD = ("model", "workload", "memory", "format", "link", "power", "bought", "owned", "colo", "on_demand", "reserved", "spot", "carbon")
+TOLD = ("model", "workload", "shape", "memory", "format", "link", "power", "bought", "owned", "colo", "on_demand", "reserved", "spot", "carbon")
 NONE = np.int64(0)
 BIT = {name: np.int64(1) << np.int64(i) for i, name in enumerate([*(f for g in TOLD for f in FACTS[g]), *CAUSES])}
 LIMITS = ("memory", "tpot", "ttft", "given", "max_batch", "")
@@ -129,11 +135,12 @@ def _weak(columns):
     """The weak facts among those a row's numbers rest on, per combination of ids, ownership and what the row names."""
     parts = {key: np.broadcast_to(columns.code(key), columns.n) for key in (*values.IDS, "finance")}
     who, how = (np.broadcast_to(getattr(columns, name), columns.n) for name in ("ownership", "commitment"))
+    fleets = np.broadcast_to(~np.isnan(columns.demand_requests_per_s), columns.n)
     named = columns.named()
     partly = [name for name, rows in named.items() if np.ndim(rows) and not rows.all()]
 
     def told(i):
-        facts = [name for group in GROUPS[who[i]] for name in FACTS[group]] + (list(RENTS[how[i]]) if who[i] == 2 else [])
+        facts = _rests_on(who[i], how[i], fleets[i])
         words = []
         for key, codes in parts.items():
             weak, row = columns.tables[key].weak, codes[i]
@@ -141,7 +148,13 @@ def _weak(columns):
             words += [f"{columns.tables[key].ids[row]}: {', '.join(mine)}"] if mine else []
         return "; ".join(words)
 
-    return _composed(columns.n, np.arange(columns.n), [*parts.values(), who, how, *(named[f] for f in partly)], told)
+    return _composed(columns.n, np.arange(columns.n), [*parts.values(), who, how, fleets, *(named[f] for f in partly)], told)
+
+
+def _rests_on(who, how, fleet) -> list[str]:
+    """Facts behind the numbers of a row: by ownership and commitment, and for a demand those of its fleet."""
+    facts = [name for group in (*GROUPS[who], *(FLEETS if fleet else ())) for name in FACTS[group]] + (list(RENTS[how]) if who == 2 else [])
+    return [name for name in facts if not (fleet and name in DERIVED)]
 
 
 def _named(named, field, row):
@@ -185,9 +198,8 @@ def assumptions(scenario):
     """
     import pandas as pd
 
-    groups = GROUPS[("owned", "colo", "cloud").index(scenario.finance.ownership)]
-    fields = [name for group in groups for name in FACTS[group]]
-    fields += [RENTS[("on_demand", "reserved", "spot").index(scenario.finance.commitment)][0]] if "egress" in groups else []
+    who, how = ("owned", "colo", "cloud").index(scenario.finance.ownership), ("on_demand", "reserved", "spot").index(scenario.finance.commitment)
+    fields = _rests_on(who, how, "demand_requests_per_s" in scenario.named)
     fields += [name for name in scenario.named if name not in (*values.IDS, *fields)]
     rows = []
     for name in dict.fromkeys(fields):

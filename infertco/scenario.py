@@ -12,7 +12,7 @@ from . import catalog, values
 from .columns import CHUNK, Columns, check_choice, check_name, check_numbers, choice_names, from_frame
 from .reasons import assumptions, texts
 from .stages import deploy, model
-from .values import CHOICES, CHOSEN, FIELDS, HEADLINE, IDS, LOADS, OUTPUTS, OWNER, SLOS
+from .values import CHOICES, CHOSEN, FIELDS, FLEET, HEADLINE, IDS, LOADS, OUTPUTS, OWNER, SLOS
 
 DEFAULT = dict(chip="h100-sxm", model="llama-3.1-70b", workload="chat", site="us-average")
 
@@ -141,7 +141,9 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         base = base or scenario()
         columns, kept = from_frame(what, base, keep)
         base, index = columns.base, what.index
-    found, wanted = {}, {*names, *CHOSEN, "faults"}
+    fleets = "demand_requests_per_s" in columns.named()
+    names = [*names, *FLEET] if fleets and outputs is None else names
+    found, wanted = {}, {*names, *CHOSEN, "faults", *(["utilization"] if fleets else [])}
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
         first, at = columns.distinct()
         shared = None if first is None else deploy(columns.rows(first)).settled()
@@ -191,6 +193,8 @@ def _inputs(columns: Columns, found) -> dict:
             table[name] = words(name, getattr(columns, name), choice_names(name))
         elif name not in (*IDS, *CHOSEN):
             table[name] = np.broadcast_to(getattr(columns, name), columns.n)
+    if "demand_requests_per_s" in table:
+        table["utilization"] = found["utilization"]
     for name in CHOSEN:
         table[name] = words(name, found[name], choice_names(name)) if name == "engine" else found[name]
     return table

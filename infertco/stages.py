@@ -5,21 +5,23 @@ them to the load, the latencies and the money of each row. Facts are gathered wh
 that the wanted outputs need are run. Texts stay numbers until the end (`reasons.texts`).
 """
 
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, layout, pools, power, queueing, roofline, serving, step, transformer
+from .kernel import cost, fleet, layout, pools, power, queueing, reliability, roofline, serving, step, transformer
 from .kernel.rows import chosen, some
-from .reasons import cause, lacking, missed, unfit
-from .values import INTERVALS, OUTPUTS
+from .reasons import NONE, cause, lacking, missed, unfit
+from .values import FLEET, INTERVALS, OUTPUTS
 
 SHARES = {"bound", "share_compute", "share_memory", "share_network", "share_overhead"}
 MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or "_j_per" in n or "_g_per" in n or "w_per" in n}
 DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
-DETAIL -= {"energy_j_per_request", "mean_w_per_chip"}
+DETAIL -= {"energy_j_per_request", "mean_w_per_chip", "usd_per_month"}
 ENERGY = {n for n in OUTPUTS if "energy_j" in n or n == "carbon_g_per_request"}
+FLEETED = MONEY | {*FLEET, "utilization"}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
 SEEN_BATCH, SEEN_TOKENS = 2048, 20_000  # largest of the calibration rows
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
@@ -205,6 +207,12 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     if "batch_limit" in want:
         late = latencies(batch + 1)
         out["batch_limit"] = _batch_limit(c, batch, room, late, served)
+    if want & FLEETED and some(~np.isnan(c.demand_requests_per_s)):
+        c, found, unshaped = _fleet(c, chips, requests_per_s, capacity_per_s, ttft_s + (c.output_tokens - 1) * tpot_s)
+        out |= found
+        faults = faults | unshaped
+    if "utilization" in want:
+        out["utilization"] = _utilization(c, requests_per_s, capacity_per_s)
     sequences = np.maximum(batch / workers / lay.pipeline_parallel, 1.0)
     if want & SHARES:
         out |= _shares(c, law, new_tokens, pairs, sequences, cached, engine.prefill_charge, drafted, served)
@@ -228,6 +236,8 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
         money, unpriced = _money(c, chips, requests_per_s, capacity_per_s, phase, hits, _draw(c, uses, phase, served), want)
         out |= money
         faults = faults | unpriced
+        if "fleet_chips" in out:
+            out["usd_per_month"] = out["fleet_chips"] * money["usd_per_chip_hour"] * cost.HOURS / 12
     if want & ROOFLINE:
         flop, seconds = (read / reader.lay.ways, done / lay.ways), (prompt.alone_s, step_s)
         out |= _roofline(c, d, flop, (moved, step_bytes), seconds)
@@ -372,12 +382,28 @@ def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
     return out, lacks | lacking(c, "power") | lacking(c, "carbon")
 
 
+def _fleet(c, chips, requests_per_s, capacity_per_s, answer_s):
+    """The fleets of the rows with a demand, and the bits of what lacks; their spares stand for availability in what follows."""
+    demanded = ~np.isnan(c.demand_requests_per_s)
+    works = reliability.replica(c, chips).availability
+    peak = c.diurnal_max_over_mean * c.workday_over_mean
+    sized = fleet.size(c.demand_requests_per_s, peak, requests_per_s, capacity_per_s, works, c.availability_target, c.failure_correlation)
+    fleet_chips = (sized.replicas + sized.spares) * chips
+    out = dict(
+        replicas=sized.replicas, spare_replicas=sized.spares, fleet_chips=fleet_chips,
+        fleet_w=fleet_chips * (c.tdp_w + c.host_w + c.network_w) * c.pue, concurrent_requests=c.demand_requests_per_s * answer_s,
+    )  # fmt: skip
+    c = copy(c)
+    c.utilization, c.availability = np.where(demanded, sized.utilization, c.utilization), np.where(demanded, 1.0, c.availability)
+    return c, out, np.where(demanded, lacking(c, "shape") | lacking(c, "power"), NONE)
+
+
 def _utilization(c, requests_per_s, capacity_per_s):
-    """As typed or assumed; under clients or arrivals without a typed one, the rate over the capacity."""
+    """As typed or assumed, or of the fleet; under clients or arrivals without either, the rate over the capacity."""
     loaded = ~np.isnan(c.clients) | ~np.isnan(c.arrival_requests_per_s)
     if not some(loaded):
         return c.utilization
-    derived = loaded & ~np.asarray(c.named().get("utilization", False))
+    derived = loaded & np.isnan(c.demand_requests_per_s) & ~np.asarray(c.named().get("utilization", False))
     return np.where(derived, np.minimum(requests_per_s / capacity_per_s, 1.0), c.utilization)
 
 

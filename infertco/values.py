@@ -164,6 +164,7 @@ class Workload:
     dispersion_1min: Number = quantity("Minute dispersion", "1", "Variance over mean of requests a minute; 1: Poisson")
     diurnal_max_over_mean: Number = quantity("Daily peak over mean", "1", "Busiest hour over the mean hour", (1, np.inf))
     diurnal_max_over_min: Number = quantity("Daily peak over trough", "1", "Busiest hour over the quietest", (1, np.inf))
+    workday_over_mean: Number = quantity("Working day over mean", "1", "Load of the five busy days of a week over the mean day; 1.4: nothing on the other two", (1, 1.4), default=1.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -182,6 +183,8 @@ class Deployment:
     clients: Number = quantity("Clients", "1", "Closed loop of clients without think time on one replica", (0, 1e7), above=True)
     arrival_requests_per_s: Number = quantity("Arrivals", "req/s", "Open traffic to one replica", (0, 1e9), above=True)
     demand_requests_per_s: Number = quantity("Demand", "req/s", "Traffic to the whole fleet, mean", (0, 1e12), above=True)
+    availability_target: Number = quantity("Availability target", "1", "Share of time that enough replicas work for the peak of the demand; spares follow", (0, 0.999999), default=0.999)
+    failure_correlation: Number = quantity("Failure correlation", "1", "Of two replicas' being down at the same time; 0: they fail independently", (0, 0.9), default=0.0)
     max_batch: Number = quantity("Largest batch", "1", "The engine's own limit on sequences in flight", (1, 1e7), default=1024.0)
     chunk_tokens: Number = quantity("Prefill chunk", "token", "Prompt tokens an engine step takes", (1, 1e7), default=8192.0)
     memory_reserve: Number = quantity("Memory reserve", "1", "Share of memory the engine leaves free", ONE, default=0.08)
@@ -235,7 +238,7 @@ class Finance:
     ownership: str = text("Ownership", "Who owns what", choices=("owned", "colo", "cloud"), default="colo")
     commitment: str = text("Commitment", "How a cloud chip is rented", choices=("on_demand", "reserved", "spot"), default="on_demand")
     allocation: str = text("Allocation", "How the bill is split between prompt and answer", choices=("chip_time", "tokens", "output"), default="chip_time")
-    utilization: Number = quantity("Utilization", "1", "Served over capacity, averaged over the year", ONE, above=True, usual=(0.05, 1))
+    utilization: Number = quantity("Utilization", "1", "Served over capacity, averaged over the year; with a demand, that of its fleet, spares included", ONE, above=True, usual=(0.05, 1))
     price_year: Number = quantity("Price year", "1", "Year whose dollars are meant", (2000, 2100), default=2026.0)
     cost_of_capital: Number = quantity("Cost of capital", "1/year", "Real yearly rate on what is bought", (0, 1), usual=(0, 0.3))
     chip_life_years: Number = quantity("Chip life", "year", "Years over which chip, host and network are paid off", (0, 50), above=True, usual=(1, 10))
@@ -247,7 +250,14 @@ class Finance:
     staff_usd_per_kw_year: Number = quantity("Staff", "USD/kW-year", "Yearly cost of operating staff, per kW of IT load", usual=(0, 2000))
     software_usd_per_chip_year: Number = quantity("Software", "USD/year", "Yearly licences and support, per chip", usual=(0, 50000))
     other_usd_per_chip: Number = quantity("Other capital", "USD", "Storage, racks, spares, freight and installation, per chip", usual=(0, 1e6))
-    availability: Number = quantity("Availability", "1", "Share of the year a chip slot is in service", ONE, above=True, usual=(0.8, 1))
+    availability: Number = quantity("Availability", "1", "Share of the year a chip slot is in service; spare replicas take its place in a fleet for a demand", ONE, above=True, usual=(0.8, 1))
+    chip_failures_per_year: Number = quantity("Chip failures", "1/year", "Failures a year of one chip, its memory apart", usual=(0, 2))
+    memory_failures_per_year: Number = quantity("Memory failures", "1/year", "Failures a year of the memory of one chip", usual=(0, 2))
+    host_failures_per_year: Number = quantity("Host failures", "1/year", "Failures a year of a server, per chip", usual=(0, 2))
+    network_failures_per_year: Number = quantity("Network failures", "1/year", "Failures a year of switch, cable and NIC, per chip", usual=(0, 2))
+    software_failures_per_year: Number = quantity("Software failures", "1/year", "Crashes a year that a restart mends, per chip", usual=(0, 50))
+    repair_time_s: Number = quantity("Repair", "s", "From a hardware failure until the replica serves again, the part on stock", usual=(60, 3e7))
+    restart_time_s: Number = quantity("Restart", "s", "From a software failure until the replica serves again", usual=(1, 1e5))
     billing_power_share: Number = quantity("Metered share", "1", "Mean draw over rated power, where no draw is modeled", ONE, above=True)
 
 
@@ -349,9 +359,9 @@ OUTPUTS = dict(
     mean_w_per_chip=output("Mean draw", "W", "Modeled draw of one chip slot over the year, before PUE", "less"),
     carbon_g_per_request=output("Carbon per request", "g", "Location-based, operational", "less"),
     embodied_g_per_request=output("Embodied carbon per request", "g", "Carbon of making the chips, over their life", "less"),
-    replicas=output("Replicas", "1", "Replicas that serve the demand", "less"),
-    spare_replicas=output("Spare replicas", "1", "Replicas beside them for failures", "less"),
-    fleet_chips=output("Fleet", "1", "Chips of all replicas", "less"),
+    replicas=output("Replicas", "1", "Replicas that serve the demand at its peak", "less"),
+    spare_replicas=output("Spare replicas", "1", "Replicas beside them, so that enough work at the availability target", "less"),
+    fleet_chips=output("Fleet", "1", "Chips of all replicas, spares included", "less"),
     fleet_w=output("Fleet power", "W", "Rated power of the fleet with PUE", "less"),
     usd_per_month=output("Fleet cost", "USD", "Dollars a month for the fleet", "less"),
     concurrent_requests=output("Requests in flight", "1", "Mean requests in flight in the fleet"),

@@ -68,6 +68,7 @@ PARAMETERS = {  # file: parameters of its items; "file/": of its named facts, th
         "failure_share": _own("1/year", "Share of units that fail in a year", 0, 1),
         "overprovision": _own("1", "Chips held as spares, share", 0, 1),
         "service_level": _own("1", "Availability promised or reached, share of the time", 0, 1),
+        "credit_share": _own("1", "Share of a month's bill credited below the service level of the same item", 0, 1),
         "effective_time": _own("1", "Share of training time that made progress", 0, 1),
     },
     "links": _TITLE | {
