@@ -15,6 +15,7 @@ from infertco.scenario import Scenario, evaluate, sweep
 
 SHARES = (*np.arange(0.02, 0.98, 0.02).round(2), 0.98)
 QUANTILE = 0.95  # that the limits apply to, where the scenario names none
+NEAR = 1e-3  # to which the saturating rate is found
 LATENCIES = ["ttft_s", "ttft_p95_s", "tpot_s", "tpot_p95_s"]
 OUTPUTS = [
     *LATENCIES, "requests_per_s", "capacity_requests_per_s", "output_tokens_per_s", "output_tokens_per_s_per_chip", "chips_per_replica",
@@ -25,15 +26,15 @@ OUTPUTS = [
 def saturation_per_s(table: pd.DataFrame, base: Scenario | None = None) -> np.ndarray:
     """Arrivals from which one replica has no steady state, a row of the frame each; NaN where nothing is served. [1/s]
 
-    Either all places are taken then, or prompts are read without a pause. Found by halving, to a millionth.
+    Either all places are taken then, or prompts are read without a pause. Found by halving, to a thousandth.
     """
     free = evaluate(table.assign(ttft_slo_s=np.nan, tpot_slo_s=np.nan), ["requests_per_s"], base=_unlimited(base))
     high = free["requests_per_s"].to_numpy()
-    low = np.where(np.isnan(high), np.nan, 0.0)
-    for _ in range(20):
-        middle = (low + high) / 2
+    low, middle = np.where(np.isnan(high), np.nan, 0.0), high * (1 - NEAR)
+    while np.any(high * (1 - NEAR) > low):
         steady = evaluate(table.assign(arrival_requests_per_s=middle), ["ttft_s"], base=base)["ttft_s"].notna().to_numpy()
         low, high = np.where(steady, middle, low), np.where(steady, high, middle)
+        middle = (low + high) / 2
     return low
 
 
@@ -102,7 +103,7 @@ def knee(table: pd.DataFrame, by: str = "chip") -> pd.DataFrame:
     """
     found, power = [], table["requests_per_s"] / response_s(table)
     numbers = ["load", "arrival_requests_per_s", *(name for name in OUTPUTS if pd.api.types.is_float_dtype(table[name]))]
-    for group, rows in table.groupby(by, sort=False, observed=True):
+    for _, rows in table.groupby(by, sort=False, observed=True):
         within = rows.loc[rows["meets_slo"].astype(bool), "load"]
         for point, worth in (("knee", power[rows.index].dropna()), ("limit", within)):
             row = rows.loc[[worth.idxmax()]] if len(worth) else rows.head(1).assign(**dict.fromkeys(numbers, np.nan))

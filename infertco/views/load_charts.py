@@ -54,9 +54,10 @@ def load_curve(table, width: int = theme.WIDTH["notebook"], height: int = 230) -
     notes = [scenario, layout, f"saturated at {most}", f"1 of {others + 1} chips" if others else ""]
     what = f"Thick line: mean, band: its {figure.INTERVAL}; thin line: 95th percentile. Random arrivals; wait on a logarithmic scale"
     lines = figure.subtitle(width, what, *notes)
-    ends = [(text(name, knee[name]), text(name.replace("_s", "_p95_s"), knee[name.replace("_s", "_p95_s")], digits=2)) for name in PANELS]
-    words = (f"Line charts of TTFT and TPOT against load on {first['name']}, {scenario or 'one scenario'}. {title}. At the knee TTFT is {ends[0][0]} on average and "
-             f"{ends[0][1]} at the 95th percentile, TPOT {ends[1][0]} and {ends[1][1]}. Bands are 80% intervals of the means. Values in the table beside it.")  # fmt: skip
+    at_knee = [text(name, knee[name], digits=2) for name in ("ttft_s", "ttft_p95_s", "tpot_s", "tpot_p95_s")]
+    words = f"Line charts of TTFT and TPOT against load on {first['name']}, {scenario or 'one scenario'}. {title}. "
+    words += "At the knee TTFT is {} on average and {} at the 95th percentile, TPOT {} and {}. ".format(*at_knee)
+    words += "Bands are 80% intervals of the means. Values in the table beside it."
     marked = rows[rows["load"].isin([rows["load"].iloc[0], last["load"], knee["load"], rows["load"].iloc[-1]])]
     columns = ["load", "requests_per_s", "ttft_s", "ttft_p95_s", "tpot_s", "tpot_p95_s", "usd_per_mtok"]
     data = table.loc[marked.index, [c for c in columns if c in table]].assign(chip=marked["name"])
@@ -129,7 +130,8 @@ def speculation(table, width: int = theme.WIDTH["notebook"], height: int = 250) 
     name, drafted = chosen["name"].iloc[0].replace(" ", units.NBSP), chosen["draft_tokens"].iloc[0]
 
     plot = width - Y_AXIS_PX - 110
-    x_extent, y_extent = (rows["batch"].min(), max(rows["batch"].max(), 2 * rows["batch"].min())), (min(rows["gain"].min(), 1) * 0.9, max(rows["gain"].max(), 1) * 1.08)
+    x_extent = rows["batch"].min(), max(rows["batch"].max(), 2 * rows["batch"].min())
+    y_extent = min(rows["gain"].min(), 1) * 0.9, max(rows["gain"].max(), 1) * 1.08
     x = marks.axis(alt.X, "batch", x_extent, title="Requests in flight →", grid=False)
     y = marks.axis(alt.Y, "ratio", y_extent, log=False, title="↑ Speed of a user over that without drafts", minExtent=Y_AXIS_PX)
     to_y, from_y = marks.pixels(y_extent, height, log=False, down=True)
@@ -157,8 +159,9 @@ def speculation(table, width: int = theme.WIDTH["notebook"], height: int = 250) 
     others = table["chip"].nunique() - 1
     notes = [name, scenario, common, f"1 of {others + 1} chips" if others else "", "extrapolated: no measured row tells what it drafted"]
     lines = figure.subtitle(width, "TPOT without drafts over TPOT with them, equal batch; batch on a logarithmic scale", *notes)
-    said = (f"Line chart of the speed of a user with speculative decoding over that without, by batch, on {name}, {scenario or 'one scenario'}. {title}. From "
-            f"{units.format(rows['gain'].min(), 'ratio')} to {units.format(rows['gain'].max(), 'ratio')} over all lines. Modeled, without intervals. Values in the table beside it.")  # fmt: skip
+    said = f"Line chart of the speed of a user with speculative decoding over that without, by batch, on {name}, {scenario or 'one scenario'}. {title}. "
+    said += f"From {units.format(rows['gain'].min(), 'ratio')} to {units.format(rows['gain'].max(), 'ratio')} over all lines. "
+    said += "Modeled, without intervals. Values in the table beside it."
     data = rows.assign(chip=rows["name"], gain=[units.format(g, "ratio") for g in rows["gain"]])
     shown = [c for c in ("chip", "batch", "draft_tokens", "draft_acceptance", "tpot_s", "gain") if c in data]
     return figure.Figure(alt.layer(*layers, width=plot, height=height), title, lines, said, data[shown].reset_index(drop=True))
