@@ -37,7 +37,7 @@ def load_curve(table, width: int = theme.WIDTH["notebook"], height: int = 230) -
     points = load.knee(table.loc[rows.index]).set_index("point")
     knee, last = points.loc["knee"], points.loc["limit"]
     limits = {name: figure.shared(table, slo) for name, slo in PANELS.items()}
-    plot = (width - 2 * (Y_AXIS_PX + ENDS_PX) - GAP) // 2
+    plot = (width - 20 - 2 * (Y_AXIS_PX + ENDS_PX) - GAP) // 2
     panels = [_waits(rows, name, limits[name], knee, last, plot, height) for name in PANELS]
 
     first, level = rows.iloc[0], _level(table)
