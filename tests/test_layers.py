@@ -11,10 +11,10 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "infertco"
 LONGEST = 350  # lines of code: no blanks, comments, docstrings
 
-# units - values -+- vocabulary - facts - catalog -+- columns - reasons -+
-#                 +- kernel/ ----------------------+- stages - scenario -+- studies/ -- views/ -- cli
+# units - values -+- vocabulary - facts - catalog -+- columns - reasons - bill -+
+#                 +- kernel/ ----------------------+- stages - scenario ---+- studies/ -- views/ -- cli
 FACTS = {"units", "values", "vocabulary", "facts", "model_config", "catalog"}
-MODEL = FACTS | {"kernel", "columns", "reasons", "stages", "scenario"}
+MODEL = FACTS | {"kernel", "columns", "reasons", "bill", "stages", "scenario"}
 ALLOWED = {
     "units": set(),
     "values": {"units"},
@@ -26,8 +26,9 @@ ALLOWED = {
     "kernel": {"units", "values", "kernel"},
     "columns": FACTS,  # the fields of many rows
     "reasons": FACTS | {"kernel", "columns"},  # causes to words
-    "stages": FACTS | {"kernel", "columns", "reasons"},  # the whole model
-    "scenario": FACTS | {"kernel", "columns", "reasons", "stages"},
+    "bill": FACTS | {"kernel", "columns", "reasons"},  # watts, dollars, grams and fleets of a load
+    "stages": FACTS | {"kernel", "columns", "reasons", "bill"},  # the whole model
+    "scenario": FACTS | {"kernel", "columns", "reasons", "bill", "stages"},
     "studies": MODEL | {"studies"},
     "views": MODEL | {"studies", "views", "infertco"},
     "printing": {"units", "values", "studies"},
