@@ -28,8 +28,10 @@ def check_name(name: str) -> None:
         raise ValueError(f"{name} describes the {OWNER[name]} and cannot be varied")
 
 
-def check_numbers(name: str, given, nan_is_none: bool, meta=None) -> np.ndarray:
-    """`given` as floats, within the range of the field, or of `meta`; NaN passes only where it means "not named".
+def check_numbers(name: str, given, nan_is_none: bool, fields=FIELDS, whole=WHOLE) -> np.ndarray:
+    """`given` as floats, within the field's allowed range; NaN passes only where it means "not named".
+
+    `fields` holds the field's metadata, `whole` the names that take whole numbers only.
 
     Raises
     ------
@@ -41,21 +43,21 @@ def check_numbers(name: str, given, nan_is_none: bool, meta=None) -> np.ndarray:
     except (TypeError, ValueError):
         bad = next((x for x in np.ravel(np.asarray(given, dtype=object)) if not _is_number(x)), given)
         raise ValueError(f"{name} must be a number, got {bad!r}") from None
-    meta = meta or FIELDS[name].metadata
+    meta = fields[name].metadata
     low, high = meta["allowed"]
     bad = np.isinf(numbers) | (numbers < low) | (numbers > high)
     if meta["above"]:
         bad |= numbers == low
     if not nan_is_none:
         bad |= np.isnan(numbers)
-    if name in WHOLE:
+    if name in whole:
         bad |= np.isfinite(numbers) & (numbers != np.floor(numbers))
     if bad.any():
         value = numbers[bad].flat[0]
-        whole = "a whole number " if name in WHOLE else ""
+        kind = "a whole number " if name in whole else ""
         least = f"above {low:g}" if meta["above"] else f"at least {low:g}"
         most = "finite" if high == np.inf else f"at most {high:g}"
-        raise ValueError(f"{name} must be {whole}{least} and {most}, got {value:g}")
+        raise ValueError(f"{name} must be {kind}{least} and {most}, got {value:g}")
     return numbers
 
 
