@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .columns import Columns
-from .kernel import cost, fleet, layout, queueing, roofline, serving, step, transformer
+from .kernel import cost, fleet, layout, queueing, reliability, roofline, serving, step, transformer
 from .kernel.rows import chosen, some
 from .reasons import NONE, cause, lacking, missed, unfit
 from .values import FLEET, INTERVALS, OUTPUTS
@@ -304,7 +304,8 @@ def _money(c, chips, requests_per_s, capacity_per_s, phase, hits, mfu, mbu, want
 
 def _fleet(c, chips, requests_per_s, capacity_per_s, answer_s):
     """The fleets of the rows with a demand, and the bits of what lacks; their spares stand for availability in what follows."""
-    found, utilization = fleet.behind(c, chips, requests_per_s, capacity_per_s, answer_s)
+    works = reliability.replica(c, chips).availability
+    found, utilization = fleet.behind(c, chips, works, requests_per_s, capacity_per_s, answer_s)
     c, demanded = copy(c), ~np.isnan(c.demand_requests_per_s)
     c.utilization, c.availability = np.where(demanded, utilization, c.utilization), np.where(demanded, 1.0, c.availability)
     return c, found, np.where(demanded, lacking(c, "shape") | lacking(c, "power"), NONE)

@@ -56,19 +56,18 @@ def size(demand_per_s, peak_over_mean, load_per_s, capacity_per_s, works, target
     return Fleet(replicas, spare, demand_per_s / ((replicas + spare) * capacity_per_s))
 
 
-def behind(c, chips, load_per_s, capacity_per_s, answer_s):
+def behind(c, chips, works, load_per_s, capacity_per_s, answer_s):
     """(Columns of the fleet behind a demand by name, its utilization).
 
     Parameters
     ----------
     c : columns
-        Demand, peaks, target and correlation; failures and repairs (`reliability.replica`); rated power and PUE.
-    chips, load_per_s, capacity_per_s : Number
+        Demand, peaks, target and correlation; rated power and PUE.
+    chips, works, load_per_s, capacity_per_s : Number
         Of one replica, as in `size`.
     answer_s : Number
         From arrival to last token; requests in flight by Little's law. [s]
     """
-    works = reliability.replica(c, chips).availability
     peak = c.diurnal_max_over_mean * c.workday_over_mean
     sized = size(c.demand_requests_per_s, peak, load_per_s, capacity_per_s, works, c.availability_target, c.failure_correlation)
     fleet_chips = (sized.replicas + sized.spares) * chips

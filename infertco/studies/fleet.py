@@ -47,17 +47,14 @@ class FleetPlan:
 
     def __post_init__(self):
         lengths = set()
-        for field in PLAN.values():
-            given = check_numbers(field.name, getattr(self, field.name), nan_is_none=field.default != field.default, fields=PLAN)
+        for field in fields(self):
+            given = check_numbers(field.name, getattr(self, field.name), nan_is_none=field.default != field.default, fields={field.name: field})
             if given.ndim > 1 or given.size == 0:
                 raise ValueError(f"{field.name} must be a number or a 1-D array with at least one entry")
             lengths |= {given.size} if given.ndim else set()
             object.__setattr__(self, field.name, given if given.ndim else float(given))
         if len(lengths) > 1:
             raise ValueError(f"arrays of a plan must have one length, got {', '.join(map(str, sorted(lengths)))}")
-
-
-PLAN = {field.name: field for field in fields(FleetPlan)}
 
 
 def fleet(what=None, plan: FleetPlan | None = None, **plans):
@@ -148,9 +145,10 @@ def hours(what=None, plan: FleetPlan | None = None, **plans):
 
 
 def _plan(plan, named) -> FleetPlan:
+    known = {field.name for field in fields(FleetPlan)}
     for name in named:
-        if name not in PLAN:
-            raise ValueError(f"no field of a fleet plan named '{name}'{catalog.nearest(name, PLAN)}")
+        if name not in known:
+            raise ValueError(f"no field of a fleet plan named '{name}'{catalog.nearest(name, known)}")
     return replace(plan or FleetPlan(), **named)
 
 
@@ -164,7 +162,7 @@ def _crossed(what, plan):
         arrays = {name: x for name, x in base.fields().items() if np.ndim(x)}
         base = base.vary(**{name: float(x[0]) for name, x in arrays.items()})
         frame = pd.DataFrame(arrays, index=None if arrays else [0])
-    count = max(np.size(getattr(plan, field.name)) for field in PLAN.values())
+    count = max(np.size(getattr(plan, field.name)) for field in fields(plan))
     row = np.tile(np.arange(count), len(frame))
     frame = frame.iloc[np.repeat(np.arange(len(frame)), count)].reset_index(drop=True)
     at = lambda given: np.broadcast_to(given, count)[row]  # noqa: E731
