@@ -65,18 +65,11 @@ def money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
 
 def fleets(c, chips, requests_per_s, capacity_per_s, answer_s):
     """The fleets of the rows with a demand, and the bits of what lacks; their spares stand for availability in what follows."""
-    demanded = ~np.isnan(c.demand_requests_per_s)
     works = reliability.replica(c, chips).availability
-    peak = c.diurnal_max_over_mean * c.workday_over_mean
-    sized = fleet.size(c.demand_requests_per_s, peak, requests_per_s, capacity_per_s, works, c.availability_target, c.failure_correlation)
-    fleet_chips = (sized.replicas + sized.spares) * chips
-    out = dict(
-        replicas=sized.replicas, spare_replicas=sized.spares, fleet_chips=fleet_chips,
-        fleet_w=fleet_chips * (c.tdp_w + c.host_w + c.network_w) * c.pue, concurrent_requests=c.demand_requests_per_s * answer_s,
-    )  # fmt: skip
-    c = copy(c)
-    c.utilization, c.availability = np.where(demanded, sized.utilization, c.utilization), np.where(demanded, 1.0, c.availability)
-    return c, out, np.where(demanded, lacking(c, "shape") | lacking(c, "power"), NONE)
+    found, utilization = fleet.behind(c, chips, works, requests_per_s, capacity_per_s, answer_s)
+    c, demanded = copy(c), ~np.isnan(c.demand_requests_per_s)
+    c.utilization, c.availability = np.where(demanded, utilization, c.utilization), np.where(demanded, 1.0, c.availability)
+    return c, found, np.where(demanded, lacking(c, "shape") | lacking(c, "power"), NONE)
 
 
 def utilization_of(c, requests_per_s, capacity_per_s):

@@ -56,6 +56,27 @@ def size(demand_per_s, peak_over_mean, load_per_s, capacity_per_s, works, target
     return Fleet(replicas, spare, demand_per_s / ((replicas + spare) * capacity_per_s))
 
 
+def behind(c, chips, works, load_per_s, capacity_per_s, answer_s):
+    """(Columns of the fleet behind a demand by name, its utilization).
+
+    Parameters
+    ----------
+    c : columns
+        Demand, peaks, target and correlation; rated power and PUE.
+    chips, works, load_per_s, capacity_per_s : Number
+        Of one replica, as in `size`.
+    answer_s : Number
+        From arrival to last token; requests in flight by Little's law. [s]
+    """
+    peak = c.diurnal_max_over_mean * c.workday_over_mean
+    sized = size(c.demand_requests_per_s, peak, load_per_s, capacity_per_s, works, c.availability_target, c.failure_correlation)
+    fleet_chips = (sized.replicas + sized.spares) * chips
+    return dict(
+        replicas=sized.replicas, spare_replicas=sized.spares, fleet_chips=fleet_chips,
+        fleet_w=fleet_chips * (c.tdp_w + c.host_w + c.network_w) * c.pue, concurrent_requests=c.demand_requests_per_s * answer_s,
+    ), sized.utilization  # fmt: skip
+
+
 # ---------------------------------------------------------------- the load over a week
 class Shape(NamedTuple):
     """Amplitudes of the day's two harmonics, and a working day over the mean day."""

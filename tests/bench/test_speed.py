@@ -45,9 +45,10 @@ def test_rows_per_second(capsys):
     lines = [f"one cached multiply of a float64: {multiply * 1e9:.2f} ns"]
     rates = {}
     few = frame.head(n // 5)
+    fleets = few.drop(columns="utilization").assign(demand_requests_per_s=np.random.default_rng(1).uniform(1, 1e4, len(few)))
     for name, rows, outputs in [
         ("batch given, the seven outputs", frame, OUTPUTS), ("batch searched, the seven outputs", few.drop(columns="batch"), OUTPUTS),
-        ("batch given, the headline set", few, None),
+        ("batch given, the headline set", few, None), ("a fleet behind each row, the seven outputs", fleets, OUTPUTS),
     ]:  # fmt: skip
         taken = seconds(lambda rows=rows, outputs=outputs: ic.evaluate(rows, outputs), 3) / len(rows)
         rates[name] = 1 / taken
