@@ -31,11 +31,13 @@ def saturation_per_s(table: pd.DataFrame, base: Scenario | None = None) -> np.nd
     free = evaluate(table.assign(ttft_slo_s=np.nan, tpot_slo_s=np.nan), ["requests_per_s"], base=_unlimited(base))
     high = free["requests_per_s"].to_numpy()
     low, middle = np.where(np.isnan(high), np.nan, 0.0), high * (1 - NEAR)
-    while np.any(high * (1 - NEAR) > low):
+    for _ in range(40):
+        if not np.any(high * (1 - NEAR) > low):
+            break
         steady = evaluate(table.assign(arrival_requests_per_s=middle), ["ttft_s"], base=base)["ttft_s"].notna().to_numpy()
         low, high = np.where(steady, middle, low), np.where(steady, high, middle)
         middle = (low + high) / 2
-    return low
+    return np.where(low > 0, low, np.nan)
 
 
 def _unlimited(base):

@@ -52,7 +52,7 @@ def load_curve(table, width: int = theme.WIDTH["notebook"], height: int = 230) -
     layout = f"tensor parallel {first['tensor_parallel']:.0f}" if "tensor_parallel" in rows else ""
     most = text("requests_per_s", first["saturation_requests_per_s"], digits=2)
     notes = [scenario, layout, f"saturated at {most}", f"1 of {others + 1} chips" if others else ""]
-    what = f"Thick line: mean, band: its {figure.INTERVAL}; thin line: 95th percentile. Random arrivals; wait on a logarithmic scale"
+    what = f"Thick: mean, with its {figure.INTERVAL}; thin: 95th percentile. Random arrivals; logarithmic waits"
     lines = figure.subtitle(width, what, *notes)
     at_knee = [text(name, knee[name], digits=2) for name in ("ttft_s", "ttft_p95_s", "tpot_s", "tpot_p95_s")]
     words = f"Line charts of TTFT and TPOT against load on {first['name']}, {scenario or 'one scenario'}. {title}. "
