@@ -45,6 +45,8 @@ def check_numbers(name: str, given, nan_is_none: bool, fields=FIELDS, whole=WHOL
         raise ValueError(f"{name} must be a number, got {bad!r}") from None
     meta = fields[name].metadata
     low, high = meta["allowed"]
+    if numbers.size and low <= numbers.min() and numbers.max() <= min(high, 1e300) and not (meta["above"] and numbers.min() == low) and name not in whole:
+        return numbers  # the usual case: none of the tests below would find anything
     bad = np.isinf(numbers) | (numbers < low) | (numbers > high)
     if meta["above"]:
         bad |= numbers == low
@@ -105,7 +107,7 @@ class Columns:
         n = len(range(*part.indices(self.n))) if isinstance(part, slice) else len(part)
         return Columns(self.base, n, codes, {name: x[part] for name, x in self._named.items()}, part, self.tables)
 
-    def distinct(self):
+    def like_rows(self):
         """Rows that differ in what is deployed, and for each row the number of its like; (None, None) where most differ."""
         named = {name: x for name, x in self._named.items() if OWNER[name] in ("chip", "model", "deployment") and name not in LOADED}
         if np.any(np.isnan(self.tensor_parallel)):  # then the lengths of the requests decide on the layout
@@ -186,6 +188,8 @@ def distinct(n, keys):
     at, count = np.zeros(n, dtype=np.int64), 1
     for key in keys:
         key = key.astype(np.int64) if key.dtype.kind == "b" else key
+        if key.dtype.kind == "f" and n and 0 <= key.min() and key.max() < NUMBERED and (whole := key.astype(np.int64)).max() > 0 and (whole == key).all():
+            key = whole
         if key.dtype.kind == "i" and n and 0 <= key.min() and key.max() < NUMBERED:
             number, size = _renumbered(key, key.max() + 1)
         else:

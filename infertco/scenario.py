@@ -16,6 +16,8 @@ from .values import CHOICES, CHOSEN, FIELDS, FLEET, HEADLINE, IDS, LOADS, OUTPUT
 
 DEFAULT = dict(chip="h100-sxm", model="llama-3.1-70b", workload="chat", site="us-average")
 
+KEPT = 4_000_000  # of floats: glibc stops handing freed memory back after every chunk once it has freed a block of this size
+
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
@@ -143,14 +145,15 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         base, index = columns.base, what.index
     fleets = "demand_requests_per_s" in columns.named()
     names = [*names, *FLEET] if fleets and outputs is None else names
-    found, wanted = {}, {*names, *CHOSEN, "faults", *(["utilization"] if fleets else [])}
+    found, rooms, wanted = {}, {}, {*names, *CHOSEN, "faults", *(["utilization"] if fleets else [])}
+    np.empty(KEPT if columns.n > CHUNK else 0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
-        first, at = columns.distinct()
+        first, at = columns.like_rows()
         shared = None if first is None else deploy(columns.rows(first)).settled()
         for start in range(0, max(columns.n, 1), CHUNK):
             rows = slice(start, start + CHUNK)
             part = columns.rows(rows)
-            deployed = deploy(part) if shared is None else shared.take(at[rows], wanted)
+            deployed = deploy(part) if shared is None else shared.take(at[rows], wanted, rooms)
             for name, column in model(part, deployed, wanted).items():
                 if name not in wanted or np.ndim(column) == 0 and start and np.ndim(found[name]) == 0 and found[name] == column:
                     continue

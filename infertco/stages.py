@@ -5,6 +5,7 @@ them to the load, the latencies and the money of each row. Facts are gathered wh
 that the wanted outputs need are run. Texts stay numbers until the end (`reasons.texts`).
 """
 
+from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -67,10 +68,22 @@ class Deployed(NamedTuple):
         """Figures that all deployments share as one value: cheaper in every formula that follows."""
         return _each(lambda x: x[0] if x.size > 1 and ((x == x[0]).all() or (x != x).all()) else x, self)
 
-    def take(self, at, want) -> "Deployed":
-        """One entry for each number in `at`, as far as the wanted outputs need it."""
-        needed = self if want & SHARES else self._replace(law=self.law._replace(compute_s=()))
-        return _each(lambda x: x.take(at, mode="clip") if x.size > 1 else x, needed)
+    def take(self, at, want, rooms: dict) -> "Deployed":
+        """One entry for each number in `at`, as far as the wanted outputs need it.
+
+        `rooms`, kept between calls that do not use each other's results, holds the memory: fresh memory costs more than the gathering.
+        """
+        needed, number = self if want & SHARES else self._replace(law=self.law._replace(compute_s=())), count()
+
+        def taken(x):
+            if x.size == 1:
+                return x
+            key = next(number), len(at)
+            if key not in rooms:
+                rooms[key] = np.empty(len(at), x.dtype)
+            return x.take(at, mode="clip", out=rooms[key])
+
+        return _each(taken, needed)
 
 
 def _each(change, x):
@@ -218,8 +231,9 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
         moved = serving.prompt_bytes(reader.held, reader.law, new_tokens, transformer.cached_tokens(c, c.input_tokens))
         step_bytes, done = serving.decode_bytes(held, law, sequences, cached), written * sequences
     if want & bill.MONEY:
-        out["mfu"] = requests_per_s * (read + c.output_tokens * written) / (chips * d.peak_flop_per_s)
-        out["mbu"] = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel * c.hbm_bytes_per_s) * (lay.chips / chips)
+        if want & {"mfu", "mbu"}:
+            out["mfu"] = requests_per_s * (read + c.output_tokens * written) / (chips * d.peak_flop_per_s)
+            out["mbu"] = step_bytes * tokens_per_s / (sequences * lay.pipeline_parallel * c.hbm_bytes_per_s) * (lay.chips / chips)
         arrivals, charge = (sequences - 1) / c.output_tokens, engine.prefill_charge
         if pool is not None:
             charge = np.where(pooled, reader.lay.chips / lay.chips, charge)  # chip time of both pools

@@ -1,5 +1,7 @@
 """Rows per second of `evaluate`, beside the machine's own yardstick. Run by `make bench`; prints, and fails only far off."""
 
+import cProfile
+import pstats
 import time
 
 import numpy as np
@@ -36,6 +38,24 @@ def seconds(call, repeat):
     return min(taken)
 
 
+PARTS = {  # where the time of a row goes: functions of the package, each with all it calls
+    "operators of three passes": {("step.py", "operators_s")}, "gathering coefficients": {("stages.py", "take")},
+    "facts of rows": {("columns.py", "__getattr__")}, "draws and dollars": {("bill.py", "draws"), ("bill.py", "money")},
+    "reading the frame, finding like rows": {("columns.py", "from_frame"), ("columns.py", "like_rows")}, "texts": {("reasons.py", "texts")},
+}  # fmt: skip
+
+
+def shares(call) -> dict:
+    profile = cProfile.Profile()
+    profile.runcall(call)
+    stats = pstats.Stats(profile)
+    taken = {}
+    for name, functions in PARTS.items():
+        own = [cumulative for (file, _, function), (_, _, _, cumulative, _) in stats.stats.items() if (file.rpartition("/")[2], function) in functions]
+        taken[name] = sum(own) / stats.total_tt
+    return taken
+
+
 @pytest.mark.bench
 def test_rows_per_second(capsys):
     n = 1_000_000
@@ -53,6 +73,7 @@ def test_rows_per_second(capsys):
         taken = seconds(lambda rows=rows, outputs=outputs: ic.evaluate(rows, outputs), 3) / len(rows)
         rates[name] = 1 / taken
         lines.append(f"{name}: {1e-6 / taken:.2f} million rows/s, {taken / multiply:,.0f} multiplies a row")
+    lines += [f"  of a row with its batch given: {name} {share:.0%}" for name, share in shares(lambda: ic.evaluate(frame, OUTPUTS)).items()]
     names = {*OUTPUTS, "faults"}
     for word, changes in (("given", dict(batch=32)), ("searched", {})):
         base = ic.scenario(tensor_parallel=4, **changes)
