@@ -13,7 +13,7 @@ import pandas as pd
 from infertco import catalog
 from infertco.studies import measured, validation
 
-PRIOR = 0.6  # standard deviation of a parameter's logarithm around its start
+PRIOR = 0.4  # standard deviation of a parameter's logarithm around its start
 STEP = 0.02  # of a parameter's logarithm, for slopes
 SCALE = 0.15  # residual beyond which a row counts less and less
 CLASS = dict(memory=0.8, compute=0.6, kernel=3e-6)  # start values
