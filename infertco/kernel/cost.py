@@ -249,6 +249,17 @@ def break_even_hours(capital_usd, running_usd_per_hour, other_usd_per_hour):
         return np.where(saved <= 0, np.inf, capital_usd / saved)
 
 
+def margin_share(price_usd, cost_usd):
+    """What is left of a price once the cost is paid: `1 - cost / price`; of cost instead, it is `price / cost - 1`. [1]
+
+    Examples
+    --------
+    >>> print(round(float(margin_share(1.35, 0.226)), 3))
+    0.833
+    """
+    return 1 - cost_usd / price_usd
+
+
 def usd_per_mtok(usd_per_chip_hour, output_tokens_per_s_per_chip, utilization):
     """All cost over output tokens served, in millions. [USD/Mtok]
 

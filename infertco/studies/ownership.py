@@ -23,8 +23,8 @@ OUTPUTS = (
     "meets_slo", "reason", "weak",
 )  # fmt: skip
 COLUMNS = (
-    "ownership", "commitment", "title", "model", "equivalent", "paid", *UNIT_COSTS, "usd_per_chip_hour", "break_even_utilization", "break_even_hours",
-    "meets_slo", "reason", "weak", "break_even_weak",
+    "ownership", "commitment", "title", "model", "equivalent", "paid", *UNIT_COSTS, "usd_per_chip_hour", "margin_share", "break_even_utilization",
+    "break_even_hours", "meets_slo", "reason", "weak", "break_even_weak",
 )  # fmt: skip
 SAME_SIZE = 0.01  # models that differ by less in parameters, as logarithms added up, cost the same to serve
 YEARS = np.linspace(0.25, 20.0, 80)
@@ -46,8 +46,9 @@ def alternatives(what: Scenario | None = None, own: str = "owned"):
         One row an alternative: `ownership` (owned, colo, cloud, api), `commitment`, `title`, `model` (what is served),
         `equivalent` (True where that is not the scenario's model but the one nearest to it in parameters), `paid`
         (`always`, or `by use`), the unit costs at the workload's mix, `usd_per_chip_hour` (of an api: what its price
-        comes to for the tokens a chip serves), `break_even_utilization`, `break_even_hours`, `meets_slo` (of an api:
-        False, its latency is not known here), `reason`, `weak` and `break_even_weak` (of both sides).
+        comes to for the tokens a chip serves), `margin_share` (what owning would leave of the price),
+        `break_even_utilization`, `break_even_hours`, `meets_slo` (of an api: False, its latency is not known here),
+        `reason`, `weak` and `break_even_weak` (of both sides).
 
     Raises
     ------
@@ -97,7 +98,8 @@ def _break_even(base, table, own):
     judged = (table.index != mine.name) & hourly.notna() & (own_hourly == own_hourly)
     table["break_even_utilization"] = np.where(table["paid"] == "by use", by_use, np.where(own_hourly < hourly, 0.0, np.inf))
     table["break_even_hours"] = cost.break_even_hours(np.maximum(beyond, 0.0), running[mine.name], running)
-    table.loc[~judged, ["break_even_utilization", "break_even_hours"]] = np.nan
+    table["margin_share"] = cost.margin_share(table["usd_per_request"], mine["usd_per_request"])
+    table.loc[~judged, ["margin_share", "break_even_utilization", "break_even_hours"]] = np.nan
     both = [filter(None, dict.fromkeys([mine["weak"], weak])) if ok else () for weak, ok in zip(table["weak"], judged, strict=True)]
     table["break_even_weak"] = list(map("; ".join, both))
     if own_hourly != own_hourly:
@@ -198,9 +200,10 @@ def _bought(base):
         cached = new if np.isnan(cached) else cached  # no discount is told
         prompt = work.prefix_hit_rate * cached + (1 - work.prefix_hit_rate) * new
         request = (prompt * work.input_tokens + written * work.output_tokens) / 1e6
+        title = api["title"] if isinstance(api.get("title"), str) else item
         weak = [name for name in PRICES if (item, name) in known.index and known.loc[(item, name), "confidence"] in WEAK]
         rows.append(dict(
-            ownership="api", commitment="", title=api.get("title", item), model=api["model"], equivalent=api["model"] != model,
+            ownership="api", commitment="", title=title, model=api["model"], equivalent=api["model"] != model,
             usd_per_mtok=request / work.output_tokens * 1e6, usd_per_mtok_input=prompt, usd_per_mtok_cached=cached, usd_per_mtok_output=written,
             usd_per_mtok_blended=request / (work.input_tokens + work.output_tokens) * 1e6, usd_per_request=request,
             usd_per_user_month=request * base.finance.requests_per_user_day * cost.DAYS, meets_slo=False,
