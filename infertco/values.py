@@ -305,17 +305,10 @@ def output(label, unit, help, better=None):
     return dict(label=label, unit=unit, help=help, better=better)
 
 
-BILL = dict(  # the seven parts of usd_per_mtok, and their own parts
-    accelerator=("Accelerator", "", "chips"), host=("Host", "", "servers, spares, storage and racks"), network=("Network", "", "scale-up and scale-out network"),
-    facility=("Facility", "", "the building, or its rent"), electricity=("Electricity", "", "energy"), rent=("Cloud rent", "", "rented chips and egress"),
-    operations=("Operations", "", "upkeep, insurance, staff and software"),
-    server=("Servers", "_host", "servers without chips"), spares=("Spares", "_host", "a stock of spare parts"), other=("Other capital", "_host", "storage, racks, freight"),
-    scale_up=("Scale-up network", "_network", "scale-up, where no chip or host price holds it"), scale_out=("Scale-out network", "_network", "scale-out"),
-    building=("Building", "_facility", "an own building"), upkeep=("Building upkeep", "_facility", "its upkeep"), space=("Rented space", "_facility", "colocation, by the kW"),
-    maintenance=("Maintenance", "_operations", "upkeep of hardware"), insurance=("Insurance and tax", "_operations", "insurance and property tax"),
-    staff=("Staff", "_operations", "operating staff"), software=("Software", "_operations", "licences and support"),
-    cloud=("Rented chips", "_rent", "chips by the hour"), egress=("Egress", "_rent", "data sent to users"),
-)  # fmt: skip
+BILL = dict(  # the seven parts of usd_per_mtok, and the terms that they are sums of
+    accelerator=("Accelerator", "chips"), host=("Host", "servers, spares, storage and racks"), network=("Network", "scale-up and scale-out network"),
+    facility=("Facility", "the building, or its rent"), electricity=("Electricity", "energy"), rent=("Cloud rent", "rented chips and egress"), operations=("Operations", "upkeep, insurance, staff and software"))  # fmt: skip
+TERMS = dict(server="host", spares="host", other="host", scale_up="network", scale_out="network", building="facility", upkeep="facility", space="facility", maintenance="operations", insurance="operations", staff="operations", software="operations", cloud="rent", egress="rent")
 OUTPUTS = dict(
     chips_per_replica=output("Chips a replica", "1", "Chips of one replica", "less"),
     compute_format=output("Arithmetic", "text", "Format of the matrix products"),
@@ -350,7 +343,8 @@ OUTPUTS = dict(
     usd_per_mtok_blended=output("Cost of all tokens", "USD/Mtok", "All cost over prompt and output tokens", "less"),
     usd_per_mtok_usage=output("Cost at use", "USD/Mtok", "Only the hours used, of usd_per_mtok; the rest is idle", "less"),
     usd_per_mtok_idle=output("Cost of idling", "USD/Mtok", "Hours paid for and not used: usd_per_mtok less usd_per_mtok_usage", "less"),
-    **{f"usd_per_mtok_{name}": output(label, "USD/Mtok", f"Part of usd_per_mtok{of} that pays for {what}", "less") for name, (label, of, what) in BILL.items()},
+    **{f"usd_per_mtok_{name}": output(label, "USD/Mtok", f"Part of usd_per_mtok that pays for {what}", "less") for name, (label, what) in BILL.items()},
+    **{f"usd_per_mtok_{name}": output(name.replace("_", "-").capitalize(), "USD/Mtok", f"Term of usd_per_mtok_{of}", "less") for name, of in TERMS.items()},
     usd_per_request=output("Cost of a request", "USD", "All cost over requests served", "less"),
     usd_per_user_month=output("Cost of a user", "USD", "All cost of the requests one user sends in a month of 365/12 days", "less"),
     tokens_per_usd=output("Tokens per dollar", "1", "Output tokens a dollar buys", "more"),
@@ -392,15 +386,13 @@ OUTPUTS = dict(
     decode_flop_per_s_per_chip=output("Decode rate", "FLOP/s", "FLOP/s of one chip in a decoding step", "more"),
 )  # fmt: skip
 INTERVALS = [  # outputs with _low and _high
-    name for name in OUTPUTS
-    if name in ("ttft_s", "tpot_s", "tokens_per_usd", "carbon_g_per_request", "output_tokens_per_s", "requests_per_s", "capacity_requests_per_s", "tokens_per_s_per_mw", "wh_per_request")
+    name for name in OUTPUTS if name in ("ttft_s", "tpot_s", "tokens_per_usd", "carbon_g_per_request", "output_tokens_per_s", "requests_per_s", "capacity_requests_per_s", "tokens_per_s_per_mw", "wh_per_request")
     or name.startswith(("output_tokens_per_s_", "usd_per_mtok")) or name.endswith(("_j_per_request", "_j_per_output_token"))
 ]  # fmt: skip
 OUTPUTS |= {
     name + end: OUTPUTS[name] | dict(label=f"{OUTPUTS[name]['label']}, {word}", help=f"80 % interval of {name}, {word} end")
-    for name in INTERVALS
-    for end, word in (("_low", "low"), ("_high", "high"))
-}
+    for name in INTERVALS for end, word in (("_low", "low"), ("_high", "high"))
+}  # fmt: skip
 HEADLINE = [
     "chips_per_replica", "compute_format", "batch", "fits_memory", "meets_slo", "extrapolated", "reason", "weak", "bound", "batch_limit",
     "share_compute", "share_memory", "share_network", "share_overhead", "mfu", "mbu", "ttft_s", "tpot_s", "output_tokens_per_s",

@@ -223,10 +223,9 @@ def test_derived_utilization_holds_no_downtime():
 
 
 def test_what_is_named_a_part_is_a_part_of_the_kernel():
-    assert set(values.BILL) == set(cost.PARTS) | set(cost.Hourly._fields) and set(cost.CAPITAL) <= set(cost.Hourly._fields)
-    assert sorted(sum(cost.PARTS.values(), ())) == sorted(cost.Hourly._fields)
-    for name, (_, of, _) in values.BILL.items():
-        assert not of or name in cost.PARTS[of[1:]]
+    assert sorted(sum(cost.PARTS.values(), ())) == sorted(cost.Hourly._fields) and set(cost.CAPITAL) <= set(cost.Hourly._fields)
+    assert values.BILL.keys() == cost.PARTS.keys()
+    assert values.TERMS == {term: part for part, terms in cost.PARTS.items() for term in terms if term != part}
 
 
 # --- depreciation, residual value, refresh
