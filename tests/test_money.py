@@ -323,6 +323,17 @@ def test_break_evens_are_where_the_costs_meet(table):
     assert table["margin_share"][2] == pytest.approx(1 - own["usd_per_request"] / table["usd_per_request"][2])
 
 
+def test_a_demand_brings_its_own_utilization_to_the_comparison():
+    base = ic.scenario(tensor_parallel=8, demand_requests_per_s=50.0)
+    found = ownership.alternatives(base)
+    row = ic.evaluate(base.vary(ownership="owned"), ["usd_per_request", "utilization", "usd_per_mtok"]).iloc[0]
+    assert found["usd_per_request"][0] == pytest.approx(row["usd_per_request"])
+    u = found["break_even_utilization"][2]
+    there = ic.evaluate(ic.scenario(tensor_parallel=8, ownership="owned", utilization=u, availability=1.0), ["usd_per_mtok"])["usd_per_mtok"][0]
+    full = ic.evaluate(ic.scenario(tensor_parallel=8, ownership="cloud", utilization=1.0), ["usd_per_mtok"])["usd_per_mtok"][0]
+    assert there == pytest.approx(full)
+
+
 def test_a_missing_price_is_nan_with_chip_fact_and_overlay_line(table, tmp_path):
     spot = table.iloc[4]
     assert np.isnan(spot["usd_per_mtok"]) and np.isnan(spot["break_even_hours"])

@@ -86,7 +86,7 @@ def _break_even(base, table, own):
     mine, api = table.iloc[("owned", "colo").index(own)], table["ownership"] == "api"
     requests = mine["capacity_requests_per_s"] * 3600 / mine["chips_per_replica"]  # of a chip-hour at full load
     served = mine["usd_per_mtok_usage"] / mine["usd_per_mtok"]
-    busy = (mine["active_w_per_chip"] - mine["idle_w_per_chip"]) * base.site.pue / 1e3 * base.site.usd_per_kwh / base.finance.availability
+    busy = (mine["active_w_per_chip"] - mine["idle_w_per_chip"]) * base.site.pue / 1e3 * base.site.usd_per_kwh / _availability(base)
     table.loc[api, "usd_per_chip_hour"] = table.loc[api, "usd_per_request"] * requests * served
     hourly, own_hourly = table["usd_per_chip_hour"], mine["usd_per_chip_hour"]
     egress = (table["usd_per_mtok_egress"] / table["usd_per_mtok"] * hourly).fillna(0.0)
@@ -146,7 +146,7 @@ def refresh(what: Scenario | None = None):
     base = base if base.finance.ownership != "cloud" else base.vary(ownership="colo")
     row = evaluate(base, list(OUTPUTS)).iloc[0]
     money, running = base.finance, _running_usd_per_hour(row)
-    yearly = running * cost.HOURS * money.availability
+    yearly = running * cost.HOURS * _availability(base)
 
     def kept(age, resold):
         rates = money.price_performance_per_year, money.cost_of_capital
@@ -167,6 +167,11 @@ def _single(what):
     if any(np.ndim(x) for x in base.named.values()):
         raise ValueError("one scenario at a time; this one has several rows")
     return base
+
+
+def _availability(base):
+    """As the cost has it: spare replicas stand for it in the fleet of a demand."""
+    return 1.0 if "demand_requests_per_s" in base.named else base.finance.availability
 
 
 def _installed_usd(base):
