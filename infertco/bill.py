@@ -25,7 +25,13 @@ def draws(c, uses, phase, served):
 
 
 def money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
-    """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack."""
+    """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack.
+
+    Boundaries: `provisioned_*` and `tokens_per_s_per_mw` are ratings of chips, hosts and network with PUE, at capacity;
+    `energy_j_per_request`, `wh_per_request` and `carbon_g_per_request` (operational, location-based) the modeled draw of
+    the same with its idle share and PUE, for each request served; `accelerator_*` the chips alone, at work;
+    `embodied_g_per_request` the making of chips and hosts over their life, and nothing of their operation.
+    """
     utilization = utilization_of(c, requests_per_s, capacity_per_s)
     per_chip, served = capacity_per_s * c.output_tokens / chips, capacity_per_s * utilization
     owned, cloud = c.ownership == 0, c.ownership == 2
