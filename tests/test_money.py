@@ -201,7 +201,7 @@ def test_availability_and_utilization_are_each_charged_once_and_apart(changes, a
         assert found["usd_per_mtok"] * per_hour / 1e6 == pytest.approx(found["usd_per_chip_hour"], nan_ok=True)
     idle = one(**changes | dict(utilization=u))
     capital = [f"usd_per_mtok_{term}" for term in cost.CAPITAL]
-    np.testing.assert_allclose((idle[capital] * u).astype(float), (row[capital] * changes["utilization"]).astype(float), rtol=1e-9)
+    np.testing.assert_allclose((idle[capital] * u).astype(float), (row[capital] * changes["utilization"]).astype(float), rtol=1e-9, atol=1e-12)
 
 
 @settings(deadline=None, max_examples=25)
