@@ -242,6 +242,7 @@ def test_residual_value_follows_from_price_performance_unless_typed():
 
 
 def test_books_and_market_side_by_side():
+    assert cost.book_share(2.5, 5.0, 0.2) == pytest.approx(0.6) and cost.book_share(7.0, 5.0, 0.2) == pytest.approx(0.2)
     table = ownership.depreciation(BASE, ages=range(9)).set_index("age_years")
     new = table["book_usd"][0]
     assert new == table["market_usd"][0] and table["book_usd"][5] == 0 == table["book_usd"][8]
