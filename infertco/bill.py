@@ -10,6 +10,7 @@ from .reasons import NONE, lacking
 from .values import FLEET, OUTPUTS
 
 MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or "_j_per" in n or "_g_per" in n or "w_per" in n}
+MONEY |= {"tokens_per_s_per_mw", "wh_per_request"}
 DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
 DETAIL -= {"energy_j_per_request", "mean_w_per_chip", "usd_per_month"}
 FLEETED = MONEY | {*FLEET, "utilization"}
@@ -24,7 +25,13 @@ def draws(c, uses, phase, served):
 
 
 def money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
-    """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack."""
+    """Dollars, joules and grams of a replica at its load; and the bits of the facts that lack.
+
+    Boundaries: `provisioned_*` and `tokens_per_s_per_mw` are ratings of chips, hosts and network with PUE, at capacity;
+    `energy_j_per_request`, `wh_per_request` and `carbon_g_per_request` (operational, location-based) the modeled draw of
+    the same with its idle share and PUE, for each request served; `accelerator_*` the chips alone, at work;
+    `embodied_g_per_request` the making of chips and hosts over their life, and nothing of their operation.
+    """
     utilization = utilization_of(c, requests_per_s, capacity_per_s)
     per_chip, served = capacity_per_s * c.output_tokens / chips, capacity_per_s * utilization
     owned, cloud = c.ownership == 0, c.ownership == 2
@@ -45,12 +52,15 @@ def money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
         per_input = c.output_tokens / c.input_tokens
         of_all = usd_per_mtok / usd_per_chip_hour
         chip_j = active_w * chips / requests_per_s
-        out |= {f"usd_per_mtok_{name}": part * of_all for name, part in zip(hourly._fields, hourly, strict=True)} | dict(
+        out |= {f"usd_per_mtok_{name}": part * of_all for name, part in cost.parts(hourly).items()} | dict(
             usd_per_mtok_input=prompt * usd_per_mtok * per_input, usd_per_mtok_output=(1 - prompt) * usd_per_mtok,
             usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * utilization,
+            usd_per_mtok_idle=usd_per_mtok - usd_per_mtok * utilization,
             usd_per_mtok_cached=usd_per_mtok * c.output_tokens * hits / sum(phase),
             usd_per_request=usd_per_mtok * c.output_tokens / 1e6,
-            provisioned_j_per_served_request=provisioned_j / utilization,
+            usd_per_user_month=usd_per_mtok * c.output_tokens / 1e6 * c.requests_per_user_day * cost.DAYS,
+            provisioned_j_per_served_request=provisioned_j / utilization, wh_per_request=energy_j / 3600,
+            tokens_per_s_per_mw=cost.tokens_per_s_per_mw(provisioned_j, c.output_tokens),
             prefill_w_per_chip=prefill_w + 0 * active_w, decode_w_per_chip=decode_w + 0 * active_w, active_w_per_chip=active_w, idle_w_per_chip=power.idle_w(c),
             server_w_per_chip=power.server_w(c, active_w), accelerator_energy_j_per_request=chip_j,
             prefill_energy_j_per_request=read_share * chip_j, decode_energy_j_per_request=chip_j - read_share * chip_j,

@@ -30,8 +30,8 @@ FACTS = dict(  # what each group of outputs rests on; facts without a bit are on
     draw=("billing_power_share", "idle_power_share", "power_per_memory_use", "power_per_root_compute_use"),
     rates=("peak_flop_per_s_fp8", "compute_efficiency_16", "memory_efficiency_16", "tpot_spread"),
     capital=(
-        "cost_of_capital", "chip_life_years", "residual_share", "maintenance_share", "insurance_share", "staff_usd_per_kw_year",
-        "software_usd_per_chip_year", "other_usd_per_chip", "availability",
+        "cost_of_capital", "chip_life_years", "price_performance_per_year", "spares_share", "scale_up_usd", "maintenance_share",
+        "insurance_share", "staff_usd_per_kw_year", "software_usd_per_chip_year", "other_usd_per_chip", "availability",
     ),
     building=("facility_life_years", "facility_maintenance_share"),
     egress=("usd_per_gb_egress",),

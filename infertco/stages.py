@@ -18,7 +18,7 @@ from .reasons import cause, lacking, missed, unfit
 from .values import INTERVALS, OUTPUTS
 
 SHARES = {"bound", "share_compute", "share_memory", "share_network", "share_overhead"}
-ENERGY = {n for n in OUTPUTS if "energy_j" in n or n == "carbon_g_per_request"}
+ENERGY = {n for n in OUTPUTS if "energy_j" in n or n in ("carbon_g_per_request", "wh_per_request")}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
 SEEN_BATCH, SEEN_TOKENS = 2048, 20_000  # largest of the calibration rows
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval

@@ -67,7 +67,8 @@ class Chip:
     network_w: Number = quantity("Network power", "W", "Rated power of switches, NICs and optics, per chip", usual=(0, 1000))
     chip_usd: Number = quantity("Chip price", "USD", "Purchase price of one chip, without its host", usual=(10, 5e6))
     host_usd: Number = quantity("Host price", "USD", "Price of the server without its chips, per chip", usual=(0, 1e6))
-    network_usd: Number = quantity("Network price", "USD", "Price of switches, NICs and optics, per chip", usual=(0, 1e5))
+    network_usd: Number = quantity("Network price", "USD", "Price of scale-out switches, NICs and optics, per chip", usual=(0, 1e5))
+    scale_up_usd: Number = quantity("Scale-up price", "USD", "Price of scale-up switches and cables, per chip, where neither chip nor host price holds them", usual=(0, 1e5), default=0.0)
     cloud_usd_per_hour_on_demand: Number = quantity("Cloud price, on demand", "USD/h", "Hourly price of one chip, no commitment", usual=(0.01, 200))
     cloud_usd_per_hour_reserved: Number = quantity("Cloud price, reserved", "USD/h", "Hourly price of one chip, reserved for a year or more", usual=(0.01, 200))
     cloud_usd_per_hour_spot: Number = quantity("Cloud price, spot", "USD/h", "Hourly price of one chip that may be taken back", usual=(0.01, 200))
@@ -243,13 +244,15 @@ class Finance:
     cost_of_capital: Number = quantity("Cost of capital", "1/year", "Real yearly rate on what is bought", (0, 1), usual=(0, 0.3))
     chip_life_years: Number = quantity("Chip life", "year", "Years over which chip, host and network are paid off", (0, 50), above=True, usual=(1, 10))
     facility_life_years: Number = quantity("Building life", "year", "Years over which the building is paid off", (0, 100), above=True, usual=(5, 40))
-    residual_share: Number = quantity("Residual value", "1", "Price a chip fetches at the end of its life, share of the new price", ONE)
+    residual_share: Number = quantity("Residual value", "1", "Price a chip fetches at the end of its life, share of the new price; NaN: follows from price_performance_per_year", ONE)
+    price_performance_per_year: Number = quantity("Price-performance", "1/year", "Yearly rise of what a dollar of hardware does; what is bought loses value as fast", (0, 10), usual=(0, 3))
     maintenance_share: Number = quantity("Maintenance", "1/year", "Yearly upkeep of bought hardware, share of its price", ONE, usual=(0, 0.3))
     facility_maintenance_share: Number = quantity("Building upkeep", "1/year", "Yearly upkeep of the building, share of its price", ONE, usual=(0, 0.2))
     insurance_share: Number = quantity("Insurance and tax", "1/year", "Yearly insurance and property tax, share of the price of hardware", ONE, usual=(0, 0.1))
     staff_usd_per_kw_year: Number = quantity("Staff", "USD/kW-year", "Yearly cost of operating staff, per kW of IT load", usual=(0, 2000))
     software_usd_per_chip_year: Number = quantity("Software", "USD/year", "Yearly licences and support, per chip", usual=(0, 50000))
-    other_usd_per_chip: Number = quantity("Other capital", "USD", "Storage, racks, spares, freight and installation, per chip", usual=(0, 1e6))
+    other_usd_per_chip: Number = quantity("Other capital", "USD", "Storage, racks, freight and installation, per chip", usual=(0, 1e6))
+    spares_share: Number = quantity("Spares", "1", "Stock of spare chips, hosts and network parts, share of the price of those in service", ONE)
     availability: Number = quantity("Availability", "1", "Share of the year a chip slot is in service; spare replicas take its place in a fleet for a demand", ONE, above=True, usual=(0.8, 1))
     chip_failures_per_year: Number = quantity("Chip failures", "1/year", "Failures a year of one chip, its memory apart", usual=(0, 2))
     memory_failures_per_year: Number = quantity("Memory failures", "1/year", "Failures a year of the memory of one chip", usual=(0, 2))
@@ -259,6 +262,7 @@ class Finance:
     repair_time_s: Number = quantity("Repair", "s", "From a hardware failure until the replica serves again, the part on stock", usual=(60, 3e7))
     restart_time_s: Number = quantity("Restart", "s", "From a software failure until the replica serves again", usual=(1, 1e5))
     billing_power_share: Number = quantity("Metered share", "1", "Mean draw over rated power, where no draw is modeled", ONE, above=True)
+    requests_per_user_day: Number = quantity("Requests of a user", "1", "Requests a user sends a day, mean over active users", usual=(0.01, 10000))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -301,6 +305,10 @@ def output(label, unit, help, better=None):
     return dict(label=label, unit=unit, help=help, better=better)
 
 
+BILL = dict(  # the seven parts of usd_per_mtok, and the terms that they are sums of
+    accelerator=("Accelerator", "chips"), host=("Host", "servers, spares, storage and racks"), network=("Network", "scale-up and scale-out network"),
+    facility=("Facility", "the building, or its rent"), electricity=("Electricity", "energy"), rent=("Cloud rent", "rented chips and egress"), operations=("Operations", "upkeep, insurance, staff and software"))  # fmt: skip
+TERMS = dict(server="host", spares="host", other="host", scale_up="network", scale_out="network", building="facility", upkeep="facility", space="facility", maintenance="operations", insurance="operations", staff="operations", software="operations", cloud="rent", egress="rent")
 OUTPUTS = dict(
     chips_per_replica=output("Chips a replica", "1", "Chips of one replica", "less"),
     compute_format=output("Arithmetic", "text", "Format of the matrix products"),
@@ -333,19 +341,18 @@ OUTPUTS = dict(
     usd_per_mtok_cached=output("Cost of cached tokens", "USD/Mtok", "Cost of attending to a cached prompt token", "less"),
     usd_per_mtok_output=output("Cost of answer tokens", "USD/Mtok", "Cost of the answer's share, per output token", "less"),
     usd_per_mtok_blended=output("Cost of all tokens", "USD/Mtok", "All cost over prompt and output tokens", "less"),
-    usd_per_mtok_usage=output("Cost at use", "USD/Mtok", "Only the hours used; the rest of the cost is idle", "less"),
-    usd_per_mtok_accelerator=output("Accelerator", "USD/Mtok", "Part of usd_per_mtok that pays for chips", "less"),
-    usd_per_mtok_host=output("Host", "USD/Mtok", "Part of usd_per_mtok that pays for servers, racks and spares", "less"),
-    usd_per_mtok_network=output("Network and storage", "USD/Mtok", "Part of usd_per_mtok that pays for the network", "less"),
-    usd_per_mtok_facility=output("Facility", "USD/Mtok", "Part of usd_per_mtok that pays for the building, or its rent", "less"),
-    usd_per_mtok_electricity=output("Electricity", "USD/Mtok", "Part of usd_per_mtok that pays for energy", "less"),
-    usd_per_mtok_operations=output("Operations", "USD/Mtok", "Part of usd_per_mtok that pays for upkeep, insurance, staff and software", "less"),
-    usd_per_mtok_rent=output("Cloud rent", "USD/Mtok", "Part of usd_per_mtok that pays for rented chips", "less"),
+    usd_per_mtok_usage=output("Cost at use", "USD/Mtok", "Only the hours used, of usd_per_mtok; the rest is idle", "less"),
+    usd_per_mtok_idle=output("Cost of idling", "USD/Mtok", "Hours paid for and not used: usd_per_mtok less usd_per_mtok_usage", "less"),
+    **{f"usd_per_mtok_{name}": output(label, "USD/Mtok", f"Part of usd_per_mtok that pays for {what}", "less") for name, (label, what) in BILL.items()},
+    **{f"usd_per_mtok_{name}": output(name.replace("_", "-").capitalize(), "USD/Mtok", f"Term of usd_per_mtok_{of}", "less") for name, of in TERMS.items()},
     usd_per_request=output("Cost of a request", "USD", "All cost over requests served", "less"),
+    usd_per_user_month=output("Cost of a user", "USD", "All cost of the requests one user sends in a month of 365/12 days", "less"),
     tokens_per_usd=output("Tokens per dollar", "1", "Output tokens a dollar buys", "more"),
-    provisioned_j_per_request=output("TDP per request", "J", "Rated power with PUE over capacity", "less"),
-    provisioned_j_per_served_request=output("TDP per served request", "J", "Rated power with PUE over requests served", "less"),
-    energy_j_per_request=output("Energy per request", "J", "Modeled draw with its idle share and PUE, per served request", "less"),
+    provisioned_j_per_request=output("TDP per request", "J", "Rated power of chips, hosts and network with PUE, over capacity; not what is drawn", "less"),
+    provisioned_j_per_served_request=output("TDP per served request", "J", "Rated power of chips, hosts and network with PUE, over requests served", "less"),
+    tokens_per_s_per_mw=output("Tokens/s per MW", "token/s/MW", "Output tokens/s at capacity of one provisioned megawatt: rated power of chips, hosts and network with PUE", "more"),
+    energy_j_per_request=output("Energy per request", "J", "Modeled draw of chips, hosts and network with its idle share and PUE, per served request", "less"),
+    wh_per_request=output("Watt-hours a request", "Wh", "energy_j_per_request in Wh: modeled draw, idle share, hosts, network and PUE in it", "less"),
     accelerator_energy_j_per_request=output("Chip energy per request", "J", "Modeled draw of the chips alone at work", "less"),
     prefill_energy_j_per_request=output("Prompt energy", "J", "Part of accelerator_energy_j_per_request drawn while prompts are read", "less"),
     decode_energy_j_per_request=output("Answer energy", "J", "Part of accelerator_energy_j_per_request drawn while answers are written", "less"),
@@ -357,8 +364,8 @@ OUTPUTS = dict(
     idle_w_per_chip=output("Idle draw", "W", "Draw of one chip that waits", "less"),
     server_w_per_chip=output("Server draw", "W", "AC draw of a server at work, per chip, before PUE", "less"),
     mean_w_per_chip=output("Mean draw", "W", "Modeled draw of one chip slot over the year, before PUE", "less"),
-    carbon_g_per_request=output("Carbon per request", "g", "Location-based, operational", "less"),
-    embodied_g_per_request=output("Embodied carbon per request", "g", "Carbon of making the chips, over their life", "less"),
+    carbon_g_per_request=output("Carbon per request", "g", "Operational, location-based: energy_j_per_request at the mean intensity of the grid; making the chips is not in it", "less"),
+    embodied_g_per_request=output("Embodied carbon per request", "g", "Carbon of making the chips and their share of the host, over their life and the requests served; operation is not in it", "less"),
     replicas=output("Replicas", "1", "Replicas that serve the demand at its peak", "less"),
     spare_replicas=output("Spare replicas", "1", "Replicas beside them, so that enough work at the availability target", "less"),
     fleet_chips=output("Fleet", "1", "Chips of all replicas, spares included", "less"),
@@ -379,15 +386,13 @@ OUTPUTS = dict(
     decode_flop_per_s_per_chip=output("Decode rate", "FLOP/s", "FLOP/s of one chip in a decoding step", "more"),
 )  # fmt: skip
 INTERVALS = [  # outputs with _low and _high
-    name for name in OUTPUTS
-    if name in ("ttft_s", "tpot_s", "tokens_per_usd", "carbon_g_per_request", "output_tokens_per_s", "requests_per_s", "capacity_requests_per_s")
+    name for name in OUTPUTS if name in ("ttft_s", "tpot_s", "tokens_per_usd", "carbon_g_per_request", "output_tokens_per_s", "requests_per_s", "capacity_requests_per_s", "tokens_per_s_per_mw", "wh_per_request")
     or name.startswith(("output_tokens_per_s_", "usd_per_mtok")) or name.endswith(("_j_per_request", "_j_per_output_token"))
 ]  # fmt: skip
 OUTPUTS |= {
     name + end: OUTPUTS[name] | dict(label=f"{OUTPUTS[name]['label']}, {word}", help=f"80 % interval of {name}, {word} end")
-    for name in INTERVALS
-    for end, word in (("_low", "low"), ("_high", "high"))
-}
+    for name in INTERVALS for end, word in (("_low", "low"), ("_high", "high"))
+}  # fmt: skip
 HEADLINE = [
     "chips_per_replica", "compute_format", "batch", "fits_memory", "meets_slo", "extrapolated", "reason", "weak", "bound", "batch_limit",
     "share_compute", "share_memory", "share_network", "share_overhead", "mfu", "mbu", "ttft_s", "tpot_s", "output_tokens_per_s",

@@ -381,8 +381,8 @@ DEPLOYED = dict(memory_reserve=column(0, 0.2), workspace_bytes=whole(2e9, np.nan
 DEPLOYED |= dict(expert_parallel=whole(1, np.nan), attention_data_parallel=whole(1, 2))
 ENGINE = dict(link_efficiency=column(0.4, 0.8), compute_share=column(0.4, 1.0), attention_share=column(0.2, 1.0), flop_energy_j=whole(0.0, 1e-12))
 ENGINE |= {name: column(1e-6, 1e-4) for name in ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "prompt_layer_time_s")}
-FINANCE = dict(cost_of_capital=whole(0.0, 0.1), chip_life_years=column(3, 6), residual_share=column(0, 0.2), facility_life_years=column(10, 20))
-FINANCE |= {name: column(0.01, 0.9) for name in ("maintenance_share", "insurance_share", "facility_maintenance_share", "availability", "other_usd_per_chip")}
+FINANCE = dict(cost_of_capital=whole(0.0, 0.1), chip_life_years=column(3, 6), residual_share=column(0, 0.2), price_performance_per_year=column(0.1, 0.6), facility_life_years=column(10, 20))
+FINANCE |= {name: column(0.01, 0.9) for name in ("maintenance_share", "insurance_share", "facility_maintenance_share", "availability", "other_usd_per_chip", "spares_share", "scale_up_usd")}
 FINANCE |= {name: column(1, 90) for name in ("staff_usd_per_kw_year", "software_usd_per_chip_year", "facility_usd_per_w", "colo_usd_per_kw_month")}
 FINANCE |= {name: column(0.05, 2) for name in ("pue", "usd_per_kwh", "usd_per_gb_egress")}
 ALL = MODELS | PRICES | PEAKS | SPEEDS | LINKS | DEPLOYED | ENGINE | FINANCE | dict(scale_out_bytes_per_s=column(1e10, 1e11))
@@ -418,11 +418,18 @@ CASES = {
     "network": lambda c, lay: [f(lay.chips, c.hbm_bytes, 1e-5, c.link_bytes_per_s) for f in (network.allreduce_time_s, network.alltoall_time_s)],
     "roofline": lambda c, lay: [step.share(c.pue, c.chip_usd), roofline.ridge_flop_per_byte(c.chip_usd, c.pue), roofline.operator_time_s(c.pue, c.pue, c.tdp_w, 2.0)],
     "capital": lambda c, lay: [cost.capital_usd_per_year(c.chip_usd, c.residual_share, c.cost_of_capital, c.chip_life_years)],
+    "value": lambda c, lay: [
+        cost.book_share(c.chip_life_years / 2, c.chip_life_years, c.residual_share), cost.residual_share(SimpleNamespace(**vars(c) | dict(residual_share=c.peak_flop_per_s_fp8 * 0))),
+        cost.scrap_age_years(c.tdp_w, c.pue, c.price_performance_per_year), cost.break_even_utilization(c.pue, 0.1, c.tdp_w), cost.break_even_hours(c.chip_usd, c.pue, 1.0),
+        cost.kept_usd_per_year(c.chip_life_years, c.chip_usd, c.other_usd_per_chip, c.tdp_w, c.price_performance_per_year, c.cost_of_capital, 0.7),
+    ],
     "hourly": lambda c, lay: list(cost.hourly_usd(c, c, c, lay.chips > 8, lay.chips == 4, c.pue, c.tdp_w, c.pue)),
     "power": lambda c, lay: [
         power.chip_w(c, c.maintenance_share, 0.2, c.host_w * 5), power.server_w(c, c.tdp_w), power.idle_w(c), power.mean_w(c, c.tdp_w, 0.7, c.availability),
     ],
-    "unit": lambda c, lay: [cost.provisioned_j_per_request(c, c.pue, lay.chips, c.tdp_w), cost.phase_share(lay[3], c.pue, c.tdp_w, c.pue, 3.0)],
+    "unit": lambda c, lay: [
+        cost.residence_j_per_request(c, c.pue, lay.chips, c.tdp_w, 3.0), cost.tokens_per_s_per_mw(c.tdp_w, 100.0), cost.provisioned_j_per_request(c, c.pue, lay.chips, c.tdp_w), cost.phase_share(lay[3], c.pue, c.tdp_w, c.pue, 3.0),
+    ],
 }
 
 

@@ -84,3 +84,16 @@ def test_rows_per_second(capsys):
     with capsys.disabled():
         print("\n" + "\n".join(lines))
     assert rates["batch given, the seven outputs"] > 1e6 and rates["batch searched, the seven outputs"] > 0.25e6, "half of what a quiet machine reaches"
+
+
+@pytest.mark.bench
+def test_the_whole_bill_costs_at_most_half_as_much_again_as_performance(capsys):
+    """Every dollar, joule and gram of a million rows beside the performance columns of the headline set."""
+    frame = scattered(1_000_000)
+    money = [name for name in ic.values.OUTPUTS if any(word in name for word in ("usd", "_j_per", "_g_per", "wh_per", "_per_mw")) and not name.endswith(("_low", "_high"))]
+    performance = [name for name in ic.values.HEADLINE if not any(word in name for word in ("usd", "_j_per", "_g_per"))]
+    few = OUTPUTS[:3]
+    taken = [seconds(lambda names=names: ic.evaluate(frame, names), 3) for names in (performance, performance + money, few, few + money)]
+    with capsys.disabled():
+        print(f"\nthe whole bill ({len(money)} columns): {taken[1] / taken[0]:.2f} times performance; beside {len(few)} columns alone {taken[3] / taken[2]:.2f} times")
+    assert taken[1] / taken[0] < 1.5
