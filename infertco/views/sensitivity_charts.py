@@ -90,7 +90,7 @@ def heat(table, today, chips=None, value: str = USD, width: int = theme.WIDTH["n
     for part, dy in ((cells[~lifted], 0), (cells[lifted], 6)):
         layers += marks.texts(part, x, y, color="label", halo=False, align="center", dy=dy) if len(part) else []
     if boxed:
-        box = pd.DataFrame([dict(x=names[0][i], y=names[1][j], text=" · ".join(found)) for (i, j), found in boxed.items()])
+        box = pd.DataFrame([dict(x=names[0][i], y=names[1][j], text=_fitting(found, plot / len(across))) for (i, j), found in boxed.items()])
         box["label"] = [cells["label"][(cells["x"] == b.x) & (cells["y"] == b.y)].iloc[0] for b in box.itertuples()]
         layers.append(alt.Chart(box).mark_rect(fill=None, stroke=theme.INK, strokeWidth=2).encode(x=x, y=y))
         layers += marks.texts(box, x, y, color="label", bold=True, halo=False, align="center", dy=-8, size=theme.SIZE["source"])
@@ -102,7 +102,11 @@ def heat(table, today, chips=None, value: str = USD, width: int = theme.WIDTH["n
     title = title.replace("makes the cost of a token nothing", "leaves the cost of a token").replace("makes the cost of a token", "makes a token cost")
     what = f"{meta(value)['label']}, {units.PLURAL.get(unit(value), unit(value)).replace('USD', 'US$')}; layout, widths and batch chosen anew in each cell"
     lines = figure.subtitle(
-        width, what, figure.scenario_line(table), "– = not within the limits" if not good.all() else "", "boxed: nearest cell of a real chip" if boxed else ""
+        width,
+        what,
+        figure.scenario_line(table),
+        "– = not within the limits" if not good.all() else "",
+        "boxed: nearest cell of a real chip, +n: and n more" if boxed else "",
     )
     words = (f"Heat map of {label} over memory bandwidth and capacity of one chip, {figure.scenario_line(table) or 'one scenario'}. {title}. From "
              f"{text(value, np.nanmin(grid))} to {text(value, np.nanmax(grid))}. Estimates without intervals. Values in the table beside it.")  # fmt: skip
@@ -110,6 +114,12 @@ def heat(table, today, chips=None, value: str = USD, width: int = theme.WIDTH["n
         drop=True
     )
     return figure.Figure(alt.layer(*layers, width=plot, height=high), title, lines, words, data)
+
+
+def _fitting(names, wide) -> str:
+    """Names side by side, or the first and how many more, in a cell."""
+    words = " · ".join(names)
+    return words if marks.px(words, theme.SIZE["source"]) < wide else names[0] + (f" +{len(names) - 1}" if len(names) > 1 else "")
 
 
 def _boxed(chips, across, down):
@@ -344,7 +354,7 @@ def odds(matrix, width: int = theme.WIDTH["notebook"]) -> figure.Figure:
     cells["fill"] = [theme.PAPER if p != p else shades[int(p * (len(shades) - 1) + 0.5)] for p in cells["p"]]
     cells["label"] = [theme.text_on(c) for c in cells["fill"]]
     left = int(max(marks.px(name, 12) for name in named)) + 8
-    plot = width - left - 16
+    plot = width - left - 20
     y = alt.Y("y:N", sort=named, scale=alt.Scale(domain=named, padding=0), axis=alt.Axis(title=None, minExtent=left, maxExtent=left))
     narrow = plot / len(named) < max(marks.px(name, 12) for name in named)
     number = {name: f"{i + 1}" for i, name in enumerate(named)} if narrow else {}
@@ -373,4 +383,4 @@ def odds(matrix, width: int = theme.WIDTH["notebook"]) -> figure.Figure:
     )
     data = grid.map(lambda p: "" if p != p else _odds(p)).set_axis(shown, axis=1).reset_index(drop=True)
     data.insert(0, "chip", [f"{n}  {number[n]}" if narrow else n for n in named])
-    return figure.Figure(alt.layer(*layers, width=plot, height=30 * len(named)), title, lines, words, data)
+    return figure.Figure(alt.layer(*layers, width=plot, height=26 * len(named)), title, lines, words, data)
