@@ -90,7 +90,7 @@ def test_the_matrix_counts_open_pairs():
 
 
 def test_no_odds_are_rounded_to_certain():
-    assert [sensitivity_charts._odds(p) for p in (0.0, 0.004, 0.5, 0.996, 1.0)] == ["0%", "<1%", "50%", ">99%", "100%"]
+    assert [sensitivity_charts.percent(p) for p in (0.0, 0.004, 0.5, 0.996, 1.0)] == ["0%", "<1%", "50%", ">99%", "100%"]
 
 
 # ------------------------------------------------------------------ the panel of memory

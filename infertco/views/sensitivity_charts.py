@@ -308,7 +308,7 @@ def spread(table, alone=None, width: int = theme.WIDTH["notebook"], most: int = 
     layers.append(alt.Chart(rows).mark_rule(color=marks.INK, strokeWidth=1.5).encode(x=x("low"), x2="high", y=marks.band(rows)))
     layers += [marks.points(rows, x("p50"), marks.band(rows), 90), *marks.names(rows)]
     for words, name, at in (("Median", "p50", plot + 40), ("Best, share", "best", plot + WORDS_PX - 8)):
-        told = rows.assign(text=[text(output, v) if name == "p50" else _odds(v) for v in rows[name]])
+        told = rows.assign(text=[text(output, v) if name == "p50" else percent(v) for v in rows[name]])
         layers += marks.texts(told, alt.value(at), marks.band(rows), align="right", color=marks.INK2, size=theme.SIZE["cell"], halo=False)
         layers += marks.note(words, at, -11, align="right", color=marks.INK2, size=theme.SIZE["axis"], halo=False)
     first = rows.iloc[0]
@@ -316,23 +316,23 @@ def spread(table, alone=None, width: int = theme.WIDTH["notebook"], most: int = 
     winner = table.loc[table["best"].idxmax()]
     name = figure.looks([str(winner["chip"])])["name"].iloc[0].replace(" ", units.NBSP)
     known = "its cost is known to a factor of" if winner["chip"] == first["chip"] else "costs are known to a factor of about"
-    title = f"{name} is the best in {_odds(winner['best'])} of the draws; {known} {factor} either way"
+    title = f"{name} is the best in {percent(winner['best'])} of the draws; {known} {factor} either way"
     missed = (table["infeasible"] > 0.0005).sum()
     what = f"{meta(output)['label']}, {unit(output).replace('USD', 'US$')}, logarithmic; mark = median, whisker = 80% of the draws, prices and model"
     lines = figure.subtitle(
         width, what + ("; grey = the model's error alone" if alone is not None else ""),
-        f"{missed} with draws outside the limits, up to {_odds(table['infeasible'].max())}, counted as worst" if missed else "",
+        f"{missed} with draws outside the limits, up to {percent(table['infeasible'].max())}, counted as worst" if missed else "",
         f"best {len(rows)} of {len(table)}" if len(rows) < len(table) else "",
     )  # fmt: skip
     words = (f"Interval chart of {figure.lower(meta(output)['label'])} by chip. {title}. "
              f"Medians from {text(output, rows['p50'].min())} to {text(output, rows['p50'].max())}. "
              "Whiskers hold 80% of the draws. Values in the table beside it.")  # fmt: skip
     data = pd.DataFrame({"chip": rows["name"], **{name: [text(output, v) for v in rows[name]] for name in ("p10", "p50", "p90")},
-                         "best": [_odds(v) for v in rows["best"]], "outside the limits": [_odds(v) for v in rows["infeasible"]]})  # fmt: skip
+                         "best": [percent(v) for v in rows["best"]], "outside the limits": [percent(v) for v in rows["infeasible"]]})  # fmt: skip
     return figure.Figure(alt.layer(*layers, width=plot, height=height), title, lines, words, data)
 
 
-def _odds(share) -> str:
+def percent(share) -> str:
     """A share of draws in per cent, never a certain one that is not."""
     if share != share:
         return units.MISSING
@@ -348,7 +348,7 @@ def odds(matrix, width: int = theme.WIDTH["notebook"]) -> figure.Figure:
     grid = matrix.loc[order, order]
     named = figure.looks(order)["name"].tolist()
     cells = pd.DataFrame([
-        dict(x=named[j], y=named[i], p=grid.iloc[i, j], text="" if i == j else _odds(grid.iloc[i, j])) for i in range(len(order)) for j in range(len(order))
+        dict(x=named[j], y=named[i], p=grid.iloc[i, j], text="" if i == j else percent(grid.iloc[i, j])) for i in range(len(order)) for j in range(len(order))
     ])  # fmt: skip
     shades = theme.DIVERGING
     cells["fill"] = [theme.PAPER if p != p else shades[int(p * (len(shades) - 1) + 0.5)] for p in cells["p"]]
@@ -374,13 +374,13 @@ def odds(matrix, width: int = theme.WIDTH["notebook"]) -> figure.Figure:
     upper = grid.to_numpy()[np.triu_indices(len(order), 1)]
     open_pairs = int(((upper > 0.2) & (upper < 0.8)).sum())
     title = f"Of {len(upper)} pairs of chips {open_pairs} are open: neither wins in four of five draws"
-    title = title if len(upper) > 1 else f"{named[0]} beats {named[1]} in {_odds(upper[0])} of the draws"
+    title = title if len(upper) > 1 else f"{named[0]} beats {named[1]} in {percent(upper[0])} of the draws"
     lines = figure.subtitle(
         width, "Share of the draws in which the chip of the row costs less than that of the column; prices, shares and the model's errors drawn together"
     )
     words = (
         f"Matrix of the probability that one chip beats another, {len(named)} chips. {title}. Best first: {', '.join(named)}. Values in the table beside it."
     )
-    data = grid.map(lambda p: "" if p != p else _odds(p)).set_axis(shown, axis=1).reset_index(drop=True)
+    data = grid.map(lambda p: "" if p != p else percent(p)).set_axis(shown, axis=1).reset_index(drop=True)
     data.insert(0, "chip", [f"{n}  {number[n]}" if narrow else n for n in named])
     return figure.Figure(alt.layer(*layers, width=plot, height=26 * len(named)), title, lines, words, data)
