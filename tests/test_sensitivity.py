@@ -428,3 +428,16 @@ def test_memories_tell_kinds_apart():
     kinds = {"groq-lpu-v1": "SRAM", "cerebras-wse3": "SRAM", "apple-m4-max": "LPDDR", "l40s": "GDDR", "h100-sxm": "HBM", "xeon-8592-plus": "DDR"}
     assert {chip: table.loc[chip, "kind"] for chip in kinds if chip in table.index} == {chip: kind for chip, kind in kinds.items() if chip in table.index}
     assert table.loc["groq-lpu-v1", "sweep_s"] < 1e-5 < table.loc["h100-sxm", "sweep_s"] < table.loc["apple-m4-max", "sweep_s"]
+
+
+def test_errors_that_two_chips_share_are_found():
+    """Half of the variance by setting, half by chip: a correlation of one half."""
+    draw = np.random.default_rng(1)
+    setting, own = draw.normal(size=400), draw.normal(size=(400, 2))
+    rows = pd.DataFrame([
+        dict(source_id="a", model="m", metric="tpot_ms", n_devices=8, batch_or_concurrency=i, input_tokens=1, output_tokens=1, hardware=f"chip{j}",
+             task="decode dense", scored=True, value=np.exp(0.1 * (setting[i] + own[i, j])), predicted=1.0)
+        for i in range(400) for j in range(2)
+    ])  # fmt: skip
+    found, pairs = ranges.shared_error(rows)
+    assert pairs == 400 and found == pytest.approx(0.5, abs=0.08)

@@ -170,3 +170,19 @@ def mixing(facts, correlations):
     if len(size) and size.min() < -1e-9:
         raise ValueError("the correlations contradict one another: no inputs could have them all")
     return vectors * np.sqrt(np.maximum(size, 0)) @ vectors.T
+
+
+SETTING = ["source_id", "model", "metric", "n_devices", "batch_or_concurrency", "input_tokens", "output_tokens"]
+
+
+def shared_error(table: pd.DataFrame, task: str = "decode dense") -> tuple[float, int]:
+    """How alike the model errs on two chips: (correlation of log errors, pairs) of rows that share all but the chip.
+
+    `table` is what `validation.validate` gives. Pairs come from few sources: a first idea, not a fact.
+    """
+    rows = table[(table["task"] == task) & table["scored"] & (table["value"].astype(float) > 0)]
+    error = np.log(rows["value"].astype(float) / rows["predicted"])
+    each = rows.assign(error=error - error.mean()).groupby([*SETTING, "hardware"], dropna=False)["error"].mean().reset_index()
+    pairs = each.merge(each, on=SETTING)
+    pairs = pairs[pairs["hardware_x"] != pairs["hardware_y"]]  # both ways round
+    return float(pairs["error_x"].corr(pairs["error_y"])), len(pairs) // 2
