@@ -193,8 +193,8 @@ def _spec(ends, start):
     values = alt.X(
         "value",
         type="quantitative",
-        scale=alt.Scale(domain=[-1.1, 1.1]),
-        axis=alt.Axis(values=[-1, -0.5, 0, 0.5, 1], title="Per cent of cost for one per cent more", grid=True),
+        scale=alt.Scale(domain=[-1.6, 1.6]),
+        axis=alt.Axis(values=[-1.5, -1, -0.5, 0, 0.5, 1, 1.5], title="Per cent of cost for one per cent more", grid=True),
     )
     bar = alt.Chart(bars).mark_bar(height=18, clip=True, color=theme.NEUTRAL["accent"]).encode(x=values, y=names)
     words = (
