@@ -111,6 +111,10 @@ PARAMETERS = {  # file: parameters of its items; "file/": of its named facts, th
         "hbm_price_ratio": _own("1", "Price of HBM over that of the memory in the title", 0.1, 100),
         "hbm_price_change": _own("1", "Change of the price of HBM, share", -0.95, 10),
         "hbm_market_usd": _own("USD", "HBM sold in the year", 1e8, 1e13),
+        "hbm_stack_bytes": _own("byte", "Capacity of one stack of HBM", 1e9, 1e12),
+        "hbm_stack_bytes_per_s": _own("byte/s", "Peak bandwidth of one stack of HBM", 1e11, 1e13),
+        "hbm_bom_share": _own("1", "HBM, share of a chip's bill of materials", 0, 1),
+        "bom_usd": _own("USD", "Bill of materials of one chip, memory and package included", 100, 1e5),
         "hbm_wafer_share": _own("1", "HBM, share of DRAM wafers", 0, 1),
     },
     "apis": _TITLE | {

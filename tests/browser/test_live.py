@@ -14,6 +14,10 @@ PANEL = """import infertco as ic
 from infertco.views import controls
 
 controls.explore(ic.scenario(), chips=["h200-sxm", "b200-sxm", "mi300x"])"""
+MEMORY = """import infertco as ic
+from infertco.views import memory_panel
+
+memory_panel.explore(ic.scenario(chip="b200-sxm"))"""
 CHART, ERROR = ".infertco .chart svg .mark-line path", ".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']"
 
 # Of each key press: the time to the next frame after the drawing changed.
@@ -139,6 +143,24 @@ def test_dragging_ends_on_what_is_shown(page, lab):
     settled(page, panel)
     words = panel.locator("input[type=range][aria-label^='TPOT limit']").get_attribute("aria-valuetext")
     assert f"At {words} per token" in panel.evaluate(TITLE)
+
+
+@pytest.mark.browser
+def test_the_panel_of_memory_follows_its_sliders(page, lab):
+    write_notebook(lab.folder / "memory.ipynb", MEMORY)
+    panel = run(page, lab, "memory.ipynb")
+    first = settled(page, panel)
+    drawn, titles, words = move(page, panel, "Memory bandwidth", ["ArrowLeft"] * 8)
+    times = page.evaluate("() => window.frames_ms")
+    print(f"\npanel of memory: median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms")
+    assert len(set(drawn)) == len(set(titles)) == len(set(words)) == 9 and statistics.median(times) <= 2 * MOST_MS
+    panel.get_by_label("Passed on in per cent", exact=True).check()
+    moved = settled(page, panel)
+    move(page, panel, "HBM price", ["ArrowRight"] * 3)
+    assert settled(page, panel) != moved and "to base" in panel.locator(".readout").inner_text()
+    panel.get_by_text("Reset", exact=True).click()
+    assert settled(page, panel) == first
+    assert page.outside == [] and page.errors == []
 
 
 @pytest.mark.browser
