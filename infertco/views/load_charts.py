@@ -95,7 +95,8 @@ def _waits(rows, name, limit, knee, last, plot, height):
     layers += marks.note(words, to_x(knee["load"]) + (-6 if side["align"] == "right" else 6), 9, size=theme.SIZE["note"], **side)
     if limit:
         place = dict(x=4, align="left") if last["load"] > 0.5 else dict(x=plot - 2, align="right")  # away from the last load within it
-        layers += marks.note(f"limit {text(PANELS[name], limit, digits=None)}", y=to_y(limit) + 10, size=theme.SIZE["note"], **place)
+        at_y = to_y(limit) + 10 if to_y(limit) < height - 24 else to_y(limit) - 10  # not into the axis
+        layers += marks.note(f"limit {text(PANELS[name], limit, digits=None)}", y=at_y, size=theme.SIZE["note"], **place)
     if last["load"] == last["load"]:
         spot = rows[rows["load"] == last["load"]]
         layers.append(marks.points(spot, x, y(tail), 80))
