@@ -42,7 +42,9 @@ def test_each_row_takes_the_cheapest_layout_within_the_limits(b200):
     table = ic.sweep(ic.scenario(), chip=list(frame["chip"]), tensor_parallel=[1, 2, 4, 8, 16])
     best = ic.best(table, by="chip", maximise="tokens_per_usd").reset_index(drop=True)
     priced = best["usd_per_mtok"].notna()
-    assert found["feasible"].tolist() == priced.tolist()
+    assert found["usd_per_mtok"].notna().tolist() == priced.tolist() == [True, True, False]
+    rate = table[table["meets_slo"].astype(bool)].groupby("chip", observed=True)["output_tokens_per_s_per_chip"].max()
+    assert found["output_tokens_per_s_per_chip"].iloc[2] == pytest.approx(rate["tpu-v6e"])  # without a price throughput decides
     assert found["usd_per_mtok"][priced].tolist() == pytest.approx(best["usd_per_mtok"][priced].tolist())
     assert found["tensor_parallel"][priced].tolist() == best["tensor_parallel"][priced].tolist()
 
@@ -125,6 +127,11 @@ def test_a_frame_gives_the_elasticities_of_each_scenario():
     one = sensitivity.elasticities(ic.scenario(chip="b200-sxm", tensor_parallel=2), ["hbm_bytes_per_s", "chip_usd"])
     assert found["chip"].tolist() == ["h100-sxm"] * 2 + ["b200-sxm"] * 2
     assert found["usd_per_mtok"][2:].tolist() == pytest.approx(one["usd_per_mtok"].tolist())
+
+
+def test_a_chip_without_a_price_has_the_elasticities_of_its_speed():
+    row = sensitivity.elasticities(ic.scenario(chip="tpu-v6e"), ["hbm_bytes_per_s"]).iloc[0]
+    assert row["output_tokens_per_s_per_chip"] > 0.1 and np.isnan(row["usd_per_mtok"])
 
 
 @pytest.mark.parametrize("name, said", [("tensor_parallel", "no values between"), ("ownership", "no values between"), ("hbm_byte", "did you mean")])

@@ -22,11 +22,11 @@ from infertco.stages import ENERGY, deploy
 from infertco.studies.ranges import ERRORS, as_frame, in_force, known, mixing, one, quantile, uncertain, vary_one
 
 CHOICES = dict(tensor_parallel=(1.0, 2.0, 4.0, 8.0, 16.0))
-USD, MADE = "usd_per_mtok", "tokens_per_usd"
+USD, MADE, RATE = "usd_per_mtok", "tokens_per_usd", "output_tokens_per_s_per_chip"
 RATES = ("hbm_bytes_per_s", "hbm_bytes", "peak_flop_per_s_bf16", "link_bytes_per_s")
 TIMES = ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "kernel_time_s_16")
 PRICES = ("chip_usd", "host_usd", "network_usd", "usd_per_kwh", "colo_usd_per_kw_month", "utilization")
-OUTPUTS = ("output_tokens_per_s_per_chip", "tpot_s", USD)
+OUTPUTS = (RATE, "tpot_s", USD)
 ROOMY = 1e18  # bytes: memory that no batch fills
 STEP = 0.01  # of a central difference
 FAR = ((1.0, 1.0), (0.5, 1.0), (0.75, 1.0), (1.4, 1.0), (2.0, 1.0), (1.0, 0.25), (1.0, 4.0), (2.0, 4.0))  # errors at which layouts are compared
@@ -37,7 +37,7 @@ GRID = 97  # points between which a break-even is sought
 
 
 def optimum(frame: pd.DataFrame, base: Scenario, outputs, choices=None, by: str = MADE, tried=None) -> pd.DataFrame:
-    """Each row of a frame of scenarios at its best choice, with `feasible`: within memory and limits, and with a value in `by`.
+    """Each row of a frame of scenarios at its best choice, with `feasible`: within memory and limits.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def optimum(frame: pd.DataFrame, base: Scenario, outputs, choices=None, by: str 
     choices : dict
         Fields and the values they may take, all combinations tried; those that frame or scenario name are left alone.
     by : str
-        The output whose best decides.
+        The output whose best decides; throughput where it has no figure.
     tried : array of bool
         (combinations, rows) worth trying; all if None.
     """
@@ -56,17 +56,17 @@ def optimum(frame: pd.DataFrame, base: Scenario, outputs, choices=None, by: str 
     tried = np.ones((len(combinations), len(frame)), bool) if tried is None else tried
     which, row = np.nonzero(tried)
     columns = {name: frame[name].array.take(row) for name in frame} | {name: of[which] for name, of in zip(opened, combinations.T, strict=True)}
-    wanted = list(dict.fromkeys([*outputs, by, "meets_slo"]))
+    wanted = list(dict.fromkeys([*outputs, by, RATE, "meets_slo"]))
     found = evaluate(pd.DataFrame(columns, index=pd.RangeIndex(len(row)), copy=False), wanted, base=base)
-    value = found[by].to_numpy(float)
-    rank = found["meets_slo"].to_numpy(bool).astype(float) * ~np.isnan(value) + ~np.isnan(value)
+    value, rate, meets = (found[name].to_numpy() for name in (by, RATE, "meets_slo"))
+    merit = np.where(np.isnan(value), np.log(rate), np.log(value) * (1 if better(by) == "more" else -1))
     score, number = np.full(tried.shape, -np.inf), np.zeros(tried.shape, int)
-    score[tried], number[tried] = 1e3 * rank + np.nan_to_num(np.log(value) * (1 if better(by) == "more" else -1)), np.arange(len(row))
+    score[tried], number[tried] = 1e3 * (meets + ~np.isnan(rate) * 1.0) + np.nan_to_num(merit), np.arange(len(row))
     at = number[score.argmax(axis=0), np.arange(len(frame))]
     chosen = CHOICES if choices is None else choices
     kept = [name for name in dict.fromkeys([*frame, *chosen, *wanted]) if name in found and name not in ("ttft_slo_s", "tpot_slo_s")]
     table = pd.DataFrame({name: found[name].array.take(at) for name in kept}, copy=False)
-    table["feasible"] = rank[at] == 2
+    table["feasible"] = meets[at]
     return _erred(table, errors)
 
 
@@ -113,7 +113,7 @@ def _erred(table, errors):
     """Outputs with the model's error: times and costs longer, rates less, joules more."""
     one = np.ones(len(table))
     for name in table:
-        if name not in values.INTERVALS and name.removesuffix("_low").removesuffix("_high") not in values.INTERVALS:
+        if name.removesuffix("_low").removesuffix("_high") not in values.INTERVALS:
             continue
         kind = "energy_error" if name in ENERGY else "ttft_error" if name.startswith("ttft") else "tpot_error"
         factor = errors.get(kind, one)
@@ -449,7 +449,7 @@ def sobol(
         missed.append(1 - found["feasible"].mean())
         return np.log(value)
 
-    table = indices(lambda points: run(points.reshape(len(facts), -1)).reshape(points.shape[1:]), facts["field"], n, seed, resamples)
+    table = indices(run, facts["field"], n, seed, resamples)
     return table.assign(label=table["field"].map(dict(zip(facts["field"], facts["label"], strict=True))), infeasible=np.mean(missed))
 
 
@@ -497,7 +497,9 @@ def what_must_be_true(
             frame = frame.drop(columns=second)
         frame = frame.assign(**{field: np.tile(grid, len(options))}) if moves else frame
         found = optimum(frame, scenario, [output], choices)
-        value = np.log(np.where(found["feasible"], found[output], np.inf if better(output) == "less" else 0.0)) * (1 if better(output) == "less" else -1)
+        less = better(output) == "less"
+        known = found["feasible"] & found[output].notna()
+        value = np.log(np.where(known, found[output], np.inf if less else 0.0)) * (1 if less else -1)
         gap = value if gap is None else np.nan_to_num(value - gap, nan=0.0, posinf=1e9, neginf=-1e9)
     rows = [_break_even(grid, row, today) for row in gap.reshape(len(options), -1)]
     table = pd.DataFrame(rows, columns=[field, "wins", "wins_today"])

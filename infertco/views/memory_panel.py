@@ -68,6 +68,7 @@ class MemoryPanel(Panel):
         )
         wanted = [USD, TPOT, TTFT, "bound", "batch_limit", "batch", "chips_per_replica", "reason", f"{USD}_low", f"{USD}_high"]
         found = optimum(frame.assign(**_paid(self, moved, frame[C].to_numpy())), now, wanted, TRIED)
+        found["feasible"] &= found[USD].notna()
         row = {name: found[name].iloc[0] for name in found}
         slopes = (
             elasticities(now.vary(weight_bits=row["weight_bits"], tensor_parallel=row["tensor_parallel"]), list(FIELDS), [USD])[USD] if row["feasible"] else []

@@ -59,14 +59,14 @@ def heat(table, today, chips=None, value: str = USD, width: int = theme.WIDTH["n
     names = [[re.sub(r"\.0+(?=\D)", "", text(name, v, digits=3)) for v in of] for name, of in ((x_of, across), (y_of, down))]
     column, row = np.searchsorted(across, table[x_of]), len(down) - 1 - np.searchsorted(down[::-1], table[y_of])
     grid = np.full((len(down), len(across)), np.nan)
-    grid[row, column] = np.where(table["feasible"], table[value], np.nan)
+    good = (table["feasible"] & table[value].notna()).to_numpy()
+    grid[row, column] = np.where(good, table[value], np.nan)
     if np.isnan(grid).all():
         return figure.nothing(table.assign(chip=""), width)
     less = meta(value)["better"] == "less"
     level = np.log(grid) * (-1 if less else 1)
     level = (level - np.nanmin(level)) / max(np.ptp(level[~np.isnan(level)]), 1e-9)
     fill = [theme.SEQUENTIAL[int(v * (len(theme.SEQUENTIAL) - 1) + 0.5)] if v == v else theme.PAPER for v in level[row, column]]
-    good = table["feasible"].to_numpy()
     cells = pd.DataFrame(dict(
         x=[names[0][i] for i in column], y=[names[1][i] for i in row], fill=fill, label=[theme.text_on(c) for c in fill],
         stroke=np.where(good, theme.PAPER, theme.NEUTRAL["axis"]), text=[text(value, v) if ok else "–" for v, ok in zip(table[value], good, strict=True)],
