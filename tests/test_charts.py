@@ -84,6 +84,12 @@ def test_the_title_of_the_ranking_holds_both_measures():
     assert (f"at {power:.0%} of its TDP per request" in title) == (first["provisioned_j_per_request"] * 1.15 < other["provisioned_j_per_request"] / 1.15)
 
 
+def test_a_ranking_of_what_less_is_better_of_says_who_takes_more():
+    rows = best("provisioned_j_per_request", less=True)["provisioned_j_per_request"]
+    title = plain(charts.ranking(TABLE, measures=("provisioned_j_per_request", "tokens_per_usd"), reference="h100-sxm").title)
+    assert title == f"H100 SXM5 takes {rows['h100-sxm'] / rows.iloc[0]:.1f} times the TDP per request of {figure.looks(rows.index[:1])['name'].iloc[0]}"
+
+
 def test_the_title_of_the_frontier_compares_at_the_limit():
     data = FIGURES["frontier"]().data.set_index("chip")
     assert data[charts.USER].round(6).eq(round(1 / 0.03, 6)).all()

@@ -1,7 +1,7 @@
 """Own, rent or buy tokens: the same requests under every ownership in one table; what hardware is worth, and how long to keep it.
 
 `alternatives` lays own building, colocation, the three commitments of a cloud and the token prices of `data/apis.csv`
-side by side, each marked by its `ownership` (`api` exists in this table only). `depreciation` is the book and the
+side by side, each marked by its `ownership` (`api` exists in this table only); `curves` follows it over the utilization. `depreciation` is the book and the
 market of what was bought, `refresh` the age at which to replace it.
 """
 
@@ -28,6 +28,7 @@ COLUMNS = (
 )  # fmt: skip
 SAME_SIZE = 0.01  # models that differ by less in parameters, as logarithms added up, cost the same to serve
 YEARS = np.linspace(0.25, 20.0, 80)
+SHARES = np.linspace(0.1, 1.0, 37)
 
 
 def alternatives(what: Scenario | None = None, own: str = "owned"):
@@ -79,6 +80,38 @@ def alternatives(what: Scenario | None = None, own: str = "owned"):
     table = pd.concat([found, _bought(base)], ignore_index=True)
     table["paid"] = ["always" if way in ALWAYS else "by use" for way in zip(table["ownership"], table["commitment"], strict=True)]
     return _break_even(base, table, own)[list(COLUMNS)]
+
+
+def curves(what: Scenario | None = None, own: str = "owned", utilizations=SHARES):
+    """What a million output tokens cost under each ownership, from little used to fully used; a demand is left out.
+
+    Returns
+    -------
+    DataFrame
+        For each row of `alternatives` one row a utilization: chip, ownership, commitment, title, `own` (True for the
+        ownership that break-evens are of), paid, utilization, usd_per_mtok with its interval, break_even_utilization,
+        reason. What is paid by use costs the same at each: its hours are full, or its tokens have a price.
+
+    Raises
+    ------
+    ValueError
+        As `alternatives`.
+    """
+    import pandas as pd
+
+    base = _single(what).vary(demand_requests_per_s=None)
+    ways, steps = alternatives(base, own), np.asarray(utilizations, dtype=float)
+    ways = ways.assign(own=ways["ownership"] == own)
+    table = ways.loc[np.repeat(ways.index, len(steps))].assign(chip=base.chip.chip, utilization=np.tile(steps, len(ways)))
+    price, hired = table["usd_per_mtok"], (table["ownership"] != "api").to_numpy()
+    used = np.where(table["paid"] == "by use", 1.0, table["utilization"])[hired]
+    asked = dict(ownership=table["ownership"][hired].to_numpy(), commitment=table["commitment"][hired].replace("", "on_demand").to_numpy(), utilization=used)
+    found = evaluate(pd.DataFrame(asked), [f"usd_per_mtok{end}" for end in ("", "_low", "_high")], base=base)
+    for end in ("", "_low", "_high"):
+        table[f"usd_per_mtok{end}"] = price
+        table.loc[hired, f"usd_per_mtok{end}"] = found[f"usd_per_mtok{end}"].to_numpy()
+    columns = ["chip", "ownership", "commitment", "title", "own", "paid", "utilization", *(f"usd_per_mtok{end}" for end in ("", "_low", "_high"))]
+    return table[[*columns, "break_even_utilization", "reason"]].reset_index(drop=True)
 
 
 def _break_even(base, table, own):

@@ -265,6 +265,8 @@ def ranking(
     labels = [figure.lower(meta(measure)["label"]) for measure in measures]
 
     def say(a, b, times):
+        if meta(measures[0])["better"] == "less":
+            return f"{b['name']} takes {times} times the {labels[0]} of {a['name']}"
         ratio = a[measures[1]] / b[measures[1]]
         also = units.format(ratio, "share") + " of" if ratio < 1 else units.format(ratio, "ratio")[:-1] + " times"
         also = f" at {also} its {labels[1]}" if figure.apart(a, b, measures[1]) else ""
