@@ -102,7 +102,7 @@ def over_utilization(table, now: float | None = None, width: int = theme.WIDTH["
     ends = rows.sort_values("utilization").groupby("title", sort=False).tail(1).sort_values(USD, kind="stable")
     ends = ends.assign(text=[_short(row) for row in ends.itertuples()])
 
-    plot = width - Y_AXIS_PX - 20 - int(max(marks.px(words) for words in ends["text"]))
+    plot = width - Y_AXIS_PX - 20 - int(max(marks.px(words + " ↑") for words in ends["text"]))
     y_extent = rows[USD].min() / 1.25, min(rows[USD].max(), 8 * mine[USD].min()) * 1.25
     x_extent = 0.0, 1.0
     at = [0, 0.25, 0.5, 0.75, 1]
@@ -143,7 +143,12 @@ def over_utilization(table, now: float | None = None, width: int = theme.WIDTH["
             shape="circle",
             text=[share(b) for b in met["break_even_utilization"]],
         )
-        layers += [marks.points(spots, x, y(USD), 80), *marks.texts(spots, x, y(USD), bold=True, dx=7, dy=-9)]
+        spots["at"] = from_y(marks.spread(to_y(spots[USD]) - 9, height))
+        layers.append(marks.points(spots, x, y(USD), 80))
+        for right, of in spots.groupby(spots["utilization"] > 0.9):
+            layers += marks.texts(of, x, y("at"), bold=True, **(dict(dx=-8, dy=18, align="right") if right else dict(dx=7)))
+    beyond = ends[USD] > y_extent[1]
+    ends["text"] = ends["text"].where(~beyond, ends["text"] + f"{units.NBSP}↑")
     ends["at"] = from_y(marks.spread(np.clip(to_y(ends[USD]), 4, height), height))
     ends["label"] = np.where(ends["title"] == first, look["label"], marks.INK2)
     layers += marks.texts(ends, alt.value(plot + 6), y("at"), color="label", bold=True, halo=False)
@@ -153,16 +158,16 @@ def over_utilization(table, now: float | None = None, width: int = theme.WIDTH["
     api = ends[ends["ownership"] == "api"].head(1)
     if len(rival):
         met_at = rival["break_even_utilization"].iloc[0]
-        title = f"From {share(met_at)} use on, {own} is cheaper than the cloud on demand"
+        title = f"From {share(met_at)} use on, {own} beats the cloud on demand"
         title = title if met_at <= 1 else f"{own} is dearer than the cloud on demand at any use"
     if len(api):
         full, price = mine.iloc[-1], api[USD].iloc[0]
         if full[f"{USD}_low"] < price < full[f"{USD}_high"]:
-            said = f"{'fully used it' if title else f'fully used, {own}'} cannot be told from the cheapest API"
+            said = f"{'fully used it' if title else f'fully used, {own}'} ties with the cheapest API"
         elif price < full[USD]:
             said = f"the cheapest API undercuts {'it' if title else own} at any use"
         else:
-            said = f"{'it' if title else own} undercuts the cheapest API from {share(api['break_even_utilization'].iloc[0])}"
+            said = f"{'it' if title else own} undercuts the cheapest API from {share(api['break_even_utilization'].iloc[0])} use on"
         title = "; ".join(filter(None, [title, said]))
     low, high = mine.iloc[0], mine.iloc[-1]
     title = title or f"A million tokens cost {text(USD, high[USD])} in {own} fully used, {text(USD, low[USD])} at {share(low['utilization'])}"
@@ -187,7 +192,7 @@ def over_utilization(table, now: float | None = None, width: int = theme.WIDTH["
 
 
 def _short(row) -> str:
-    return f"API, {row.title.rpartition(' on ')[2]}" if row.ownership == "api" else row.title
+    return f"API, {row.title.rpartition(' on ')[2].removesuffix(' API')}" if row.ownership == "api" else row.title
 
 
 def _owning(title: str) -> str:
