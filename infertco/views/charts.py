@@ -152,7 +152,9 @@ def frontier(
         place = dict(y=-6) if to_x(at) > marks.px(measure) else dict(y=10 if less else height - 10)
         layers += [rule.encode(x=x(USER)), *marks.note(f"meets TPOT ≤ {text(TPOT, slo, digits=None)} →", to_x(at) + 8, **place)]
         marked = best[best["chip"].isin(colored)]
-        marked = marked.assign(text=[text(y, v, bare=True) for v in marked[y]], at=from_y(marks.spread(to_y(marked[y]) - 9, height - 8)))
+        heights = marks.spread(to_y(marked[y]) - 9, height - 8)
+        heights += max(0.0, 8 - heights.min(initial=8))  # clear of the limit's own words above
+        marked = marked.assign(text=[text(y, v, bare=True) for v in marked[y]], at=from_y(heights))
         ends = dict(x=x(USER), y=y_of(f"{y}_low"), y2=f"{y}_high", color=marks.style("color"))
         layers += [alt.Chart(marked).mark_rule(strokeWidth=1.5).encode(**ends), marks.points(marked, x(USER), y_of(y))]
         layers += marks.texts(marked, x(USER), y_of("at"), bold=True, dx=9)
