@@ -82,13 +82,17 @@ def fleets(c, chips, requests_per_s, capacity_per_s, answer_s):
     return c, found, np.where(demanded, lacking(c, "shape") | lacking(c, "power"), NONE)
 
 
+def derived(c, loaded):
+    """Where the load sets the utilization: rows with a load, and neither a demand nor a utilization typed."""
+    return loaded & np.isnan(c.demand_requests_per_s) & ~np.asarray(c.named().get("utilization", False))
+
+
 def utilization_of(c, requests_per_s, capacity_per_s):
     """As typed or assumed, or of the fleet; under clients or arrivals without either, the rate over the capacity."""
     loaded = ~np.isnan(c.clients) | ~np.isnan(c.arrival_requests_per_s)
     if not some(loaded):
         return c.utilization
-    derived = loaded & np.isnan(c.demand_requests_per_s) & ~np.asarray(c.named().get("utilization", False))
-    return np.where(derived, np.minimum(requests_per_s / capacity_per_s, 1.0), c.utilization)
+    return np.where(derived(c, loaded), np.minimum(requests_per_s / capacity_per_s, 1.0), c.utilization)
 
 
 def _rent_lacks(c):

@@ -19,6 +19,7 @@ from .values import INTERVALS, OUTPUTS
 
 SHARES = {"bound", "share_compute", "share_memory", "share_network", "share_overhead"}
 ENERGY = {n for n in OUTPUTS if "energy_j" in n or n in ("carbon_g_per_request", "wh_per_request")}
+SERVED, BILLED = {"requests_per_s", "output_tokens_per_s", "output_tokens_per_s_per_chip"}, {"usd_per_mtok", "tokens_per_usd", "usd_per_mtok_blended"}
 ROOFLINE = {n for n in OUTPUTS if n.startswith(("prefill_flop", "decode_flop", "ridge"))} | {"weight_bytes_per_chip", "kv_bytes_per_token"}
 SEEN_BATCH, SEEN_TOKENS = 2048, 20_000  # largest of the calibration rows
 Z80 = 1.2816  # standard deviations to either end of an 80 % interval
@@ -362,6 +363,8 @@ def _intervals(c, out, want):
         if name in out and (name + "_low" in want or name + "_high" in want):
             spread = c.ttft_spread if name == "ttft_s" else c.tpot_spread
             spread = c.energy_spread if name in ENERGY else spread * np.where(c.n_experts > 0, c.moe_spread, 1.0)
+            if name in SERVED | BILLED and some(arriving := ~np.isnan(c.arrival_requests_per_s)):  # then as many are served as arrive
+                spread = np.where(arriving if name in SERVED else bill.derived(c, arriving), 0.0, spread)
             factor = np.exp(Z80 * spread)
             ends |= {name + "_low": out[name] / factor, name + "_high": out[name] * factor}
     return ends

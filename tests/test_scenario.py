@@ -412,6 +412,15 @@ def test_bursts_wait_longer_and_a_quantile_is_stricter_than_the_mean():
     assert judged == [True, True, False]
 
 
+def test_what_arrives_is_served_whatever_the_model_errs():
+    row = under_arrivals(np.array([0.3]), ttft_slo_s=np.nan)[0].iloc[0]
+    for name in ("requests_per_s", "output_tokens_per_s_per_chip", "usd_per_mtok", "tokens_per_usd"):
+        assert row[name + "_low"] == row[name] == row[name + "_high"], name
+    assert row["ttft_s_low"] < row["ttft_s"] and row["capacity_requests_per_s"] < row["capacity_requests_per_s_high"]
+    typed = under_arrivals(np.array([0.3]), utilization=0.5)[0].iloc[0]
+    assert typed["requests_per_s_low"] == typed["requests_per_s"] and typed["usd_per_mtok_low"] < typed["usd_per_mtok"]
+
+
 def test_utilization_follows_from_arrivals_unless_typed():
     derived, _ = under_arrivals(np.array([0.2, 0.4]), ["usd_per_mtok", "requests_per_s", "capacity_requests_per_s"], ttft_slo_s=np.nan, tpot_slo_s=np.nan)
     assert derived["usd_per_mtok"][0] == pytest.approx(2 * derived["usd_per_mtok"][1], rel=0.03)  # twice the idle time
