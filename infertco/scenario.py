@@ -164,10 +164,10 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
                     found[name] = np.full(columns.n, found[name]) if start else np.empty(columns.n, column.dtype)
                 found[name][rows] = column
     found = {name: np.broadcast_to(column, columns.n) for name, column in found.items()}
-    later = np.full(columns.n, np.nan)  # outputs that a later capability fills
+    unasked = np.full(columns.n, np.nan)  # outputs of a load or a demand that no row names
     results = found | texts(columns, found, names)
     table = _inputs(columns, found)
-    table |= {name: results.get(name, later) for name in names if name not in table}
+    table |= {name: results.get(name, unasked) for name in names if name not in table}
     table |= {name: column.to_numpy() for name, column in kept.items()}
     return pd.DataFrame(table, index=index, copy=False)
 
