@@ -9,7 +9,7 @@ import numpy as np
 from . import catalog, values
 from .values import CHOICES, ENGINE_FACTS, FIELDS, IDS, LOADS, OUTPUTS, OWNER, SLOS, WHOLE
 
-CHUNK = 16384  # rows worked on at once: the arrays of a step then stay in the cache
+CHUNK = 32768  # rows worked on at once: the arrays of a step then stay in the cache
 NUMBERED = 1 << 20  # up to here a table of all numbers is cheaper than a hash of those in use
 SAMPLE = 2048  # rows looked at to see whether a field takes few values
 LOADED = {  # facts of chip, model and deployment that no coefficient of a step depends on
@@ -189,14 +189,18 @@ def distinct(n, keys):
     at, count = np.zeros(n, dtype=np.int64), 1
     for key in keys:
         key = key.astype(np.int64) if key.dtype.kind == "b" else key
-        if key.dtype.kind == "f" and n and 0 <= key.min() and key.max() < NUMBERED and (whole := key.astype(np.int64)).max() > 0 and (whole == key).all():
-            key = whole
-        if key.dtype.kind == "i" and n and 0 <= key.min() and key.max() < NUMBERED:
-            number, size = _renumbered(key, key.max() + 1)
+        whole = n and 0 <= key.min() and key.max() < NUMBERED
+        if whole and key.dtype.kind == "f":
+            number = key.astype(np.int64)
+            whole = number.max() > 0 and (number == key).all()
+        if whole:
+            number, size = key.astype(np.int64, copy=False), int(key.max()) + 1
         else:
             number, values = pd.factorize(key, use_na_sentinel=False)
             size = len(values)
-        at, count = _renumbered(at * size + number, count * size) if count * size > NUMBERED else (at * size + number, count * size)
+        if count * size > NUMBERED:
+            at, count = _renumbered(at, count)
+        at, count = (at * size + number, count * size) if count > 1 else (number, size)
     at, count = _renumbered(at, count)
     first = np.empty(count, dtype=np.int64)
     first[at[::-1]] = np.arange(n)[::-1]

@@ -201,7 +201,7 @@ def model(c: Columns, d: Deployed, want: set) -> dict:
     batch = np.where(laid_out | ~np.isnan(c.batch), batch, np.nan)
     out = dict(
         weight_bits=lay.weight_bits, kv_bits=lay.kv_bits, activation_bits=d.activation_bits, tensor_parallel=lay.tensor_parallel,
-        pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=c.engine, batch=batch,
+        pipeline_parallel=lay.pipeline_parallel, expert_parallel=lay.expert_parallel, engine=np.asarray(c.engine, np.int8), batch=batch,
         chips_per_replica=chips, compute_format=d.compute_format, fits_memory=served | laid_out & ~unfit(faults),
         meets_slo=served & ~missed(faults),
         ttft_s=ttft_s, tpot_s=tpot_s, requests_per_s=requests_per_s, capacity_requests_per_s=capacity_per_s,
