@@ -13,15 +13,16 @@ MONEY = {"mfu", "mbu", "peak_flop_per_s"} | {n for n in OUTPUTS if "usd" in n or
 MONEY |= {"tokens_per_s_per_mw", "wh_per_request"}
 DETAIL = MONEY - {"mfu", "mbu", "peak_flop_per_s", "usd_per_chip_hour", "usd_per_mtok", "tokens_per_usd", "provisioned_j_per_request"}
 DETAIL -= {"energy_j_per_request", "mean_w_per_chip", "usd_per_month"}
+LINES = {f"{name}{end}" for name in ("tokens_per_usd", "energy_j_per_request") for end in ("", "_low", "_high")}
 FLEETED = MONEY | {*FLEET, "utilization"}
 
 
 def draws(c, uses, phase, served):
-    """Draw of one chip while it reads a prompt, in a decoding step, and of both by their time; the prompt's part of its energy."""
+    """Draw of one chip while it reads a prompt, in a decoding step, and of both by their time; the prompt's share of the time."""
     prefill_w, decode_w = (power.chip_w(c, *use, c.power_limit_w) for use in uses)
     share = phase[0] / (phase[0] + phase[1])
     active_w = np.where(served, power.active_w(prefill_w, decode_w, share), np.nan)
-    return prefill_w, decode_w, active_w, share * prefill_w / active_w
+    return prefill_w, decode_w, active_w, share
 
 
 def money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
@@ -39,19 +40,19 @@ def money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
     prefill_w, decode_w, active_w, read_share = draw
     mean_w = power.mean_w(c, active_w, c.billing_power_share, utilization)
     hourly = cost.hourly_usd(c, c, c, owned, cloud, _of(c.commitment, rents), mean_w, per_chip * utilization)
-    usd_per_chip_hour = sum(hourly)
+    usd_per_chip_hour = sum(term for term in hourly if np.ndim(term) or term)
     usd_per_mtok = cost.usd_per_mtok(usd_per_chip_hour, per_chip, utilization)
     provisioned_j = cost.provisioned_j_per_request(c, c.pue, chips, capacity_per_s)
-    energy_j = mean_w * c.pue * chips / served
-    out = dict(
-        usd_per_chip_hour=usd_per_chip_hour, usd_per_mtok=usd_per_mtok, tokens_per_usd=1e6 / usd_per_mtok,
-        provisioned_j_per_request=provisioned_j, energy_j_per_request=energy_j, mean_w_per_chip=mean_w,
-    )  # fmt: skip
+    out = dict(usd_per_chip_hour=usd_per_chip_hour, usd_per_mtok=usd_per_mtok, provisioned_j_per_request=provisioned_j, mean_w_per_chip=mean_w)
+    if want & (DETAIL | LINES):
+        energy_j = mean_w * c.pue * chips / served
+        out |= dict(tokens_per_usd=1e6 / usd_per_mtok, energy_j_per_request=energy_j)
     if want & DETAIL:
         prompt = cost.phase_share(c.allocation, *phase, c.input_tokens, c.output_tokens)
         per_input = c.output_tokens / c.input_tokens
         of_all = usd_per_mtok / usd_per_chip_hour
         chip_j = active_w * chips / requests_per_s
+        read_j = read_share * prefill_w / active_w * chip_j
         out |= {f"usd_per_mtok_{name}": part * of_all for name, part in cost.parts(hourly).items()} | dict(
             usd_per_mtok_input=prompt * usd_per_mtok * per_input, usd_per_mtok_output=(1 - prompt) * usd_per_mtok,
             usd_per_mtok_blended=usd_per_mtok / (1 + 1 / per_input), usd_per_mtok_usage=usd_per_mtok * utilization,
@@ -63,7 +64,7 @@ def money(c, chips, requests_per_s, capacity_per_s, phase, hits, draw, want):
             tokens_per_s_per_mw=cost.tokens_per_s_per_mw(provisioned_j, c.output_tokens),
             prefill_w_per_chip=prefill_w + 0 * active_w, decode_w_per_chip=decode_w + 0 * active_w, active_w_per_chip=active_w, idle_w_per_chip=power.idle_w(c),
             server_w_per_chip=power.server_w(c, active_w), accelerator_energy_j_per_request=chip_j,
-            prefill_energy_j_per_request=read_share * chip_j, decode_energy_j_per_request=chip_j - read_share * chip_j,
+            prefill_energy_j_per_request=read_j, decode_energy_j_per_request=chip_j - read_j,
             accelerator_energy_j_per_output_token=chip_j / c.output_tokens, energy_j_per_output_token=energy_j / c.output_tokens,
             carbon_g_per_request=energy_j / 3.6e6 * c.grid_g_per_kwh,
             embodied_g_per_request=c.embodied_carbon_g * chips / (served * c.chip_life_years * cost.HOURS * 3600),

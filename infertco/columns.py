@@ -177,6 +177,13 @@ class Columns:
 
     def missing(self, name):
         """Where a row has no figure for a field: an array, or a bool for all rows."""
+        key = OWNER[name]
+        if key in self.codes and name not in self._named and name not in CHOICES:
+            gaps = self.tables["gaps"]
+            if name not in gaps:  # no id in use lacks it: nothing to look for in the rows
+                gaps[name] = bool(np.isnan(self.tables[key].columns[name][self.tables["used"][key]]).any())
+            if not gaps[name]:
+                return False
         value = getattr(self, name)
         gap = value != value
         return gap if gap is True or gap is not False and gap.any() else False
@@ -225,7 +232,7 @@ def _tables(as_of, codes):
     tables = {key: catalog.table(key, as_of) for key in (*IDS, "finance", "engine")}
     usual = {name: max(check_choice("engine", name), 0) for name in set(tables["chip"].columns["usual_engine"])}
     used = {key: np.flatnonzero(np.bincount(numbers)) for key, numbers in codes.items()}
-    return tables | {"used": used, "constant": {}, "usual_engine": np.array([usual[name] for name in tables["chip"].columns["usual_engine"]])}
+    return tables | {"used": used, "constant": {}, "gaps": {}, "usual_engine": np.array([usual[name] for name in tables["chip"].columns["usual_engine"]])}
 
 
 def from_frame(frame, base, keep=()) -> tuple[Columns, dict]:

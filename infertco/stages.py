@@ -59,8 +59,9 @@ class Deployed(NamedTuple):
     engine: Engine
     compute_format: np.ndarray
     peak_flop_per_s: np.ndarray
-    active_params: np.ndarray
-    head_params: np.ndarray
+    token_flop: np.ndarray  # of one token on all weights it meets, on those before the head, on the head
+    body_flop: np.ndarray
+    head_flop: np.ndarray
     pair_flop: np.ndarray
     cached_flop: np.ndarray
     faults: np.ndarray
@@ -117,9 +118,10 @@ def deploy(c: Columns) -> Deployed:
     even = layout.divides_heads(c, lay.tensor_parallel)
     even = even if reader is None else even & layout.divides_heads(c, reader.lay.tensor_parallel)
     faults = faults | cause("heads", ~even) | cause("experts", ~layout.divides_experts(c, lay))
+    token_flop, head_flop = 2 * transformer.active_params(c, shape), 2 * shape.head.params
     return Deployed(
         activation_bits, lay, layout.memory(c, c, c, shape, cut, lay), step.law(c, shape, lay, rates, c), reader, engine, form, peak,
-        transformer.active_params(c, shape), shape.head.params, transformer.pair_flop(c), transformer.decode_attention_flop(c), faults,
+        token_flop, token_flop - head_flop, head_flop, transformer.pair_flop(c), transformer.decode_attention_flop(c), faults,
     )  # fmt: skip
 
 

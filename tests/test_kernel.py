@@ -399,7 +399,7 @@ def whole_replica(c, lay):
     held = layout.memory(c, c, c, shape, transformer.cut_params(c, shape), lay)
     found = serving.largest_batch(np.full_like(latencies[1], 300.0), lambda b: serving.latencies_s(law, b, lay, cached, 200.0, prompt, 0.8)[1] / 0.05)
     flop = SimpleNamespace(
-        active_params=transformer.active_params(c, shape), head_params=shape.head.params, pair_flop=transformer.pair_flop(c), cached_flop=transformer.decode_attention_flop(c)
+        token_flop=transformer.active_params(c, shape), body_flop=shape.up.params, head_flop=shape.head.params, pair_flop=transformer.pair_flop(c), cached_flop=transformer.decode_attention_flop(c)
     )
     return [
         form, peak, *rates, *latencies, *prompt, found, *step.decode_pass(law, 7.0, cached), *serving.prompt_pass(law, 700.0, pairs, 512.0),

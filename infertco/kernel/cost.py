@@ -190,7 +190,7 @@ def hourly_usd(chip, site, finance, owned, cloud, cloud_usd_per_hour, mean_w, ou
     hardware_usd = installed_usd + spares_usd + finance.other_usd_per_chip
     rated_kw = (chip.tdp_w + chip.host_w + chip.network_w) / 1e3
     building = upkeep = 0.0
-    space = site.colo_usd_per_kw_month * 12 * rated_kw * per_hour
+    space = site.colo_usd_per_kw_month * (12 * per_hour) * rated_kw
     if some(owned):
         built = site.facility_usd_per_w * 1e3 * rated_kw * per_hour
         building = np.where(owned, annuity_factor(rate, finance.facility_life_years) * built, 0.0)
@@ -198,9 +198,9 @@ def hourly_usd(chip, site, finance, owned, cloud, cloud_usd_per_hour, mean_w, ou
     own = Hourly(
         accelerator=chip.chip_usd * recovery, server=chip.host_usd * recovery, spares=spares_usd * recovery,
         other=finance.other_usd_per_chip * recovery, scale_up=chip.scale_up_usd * recovery, scale_out=chip.network_usd * recovery,
-        building=building, upkeep=upkeep, space=space, electricity=mean_w * site.pue / 1e3 * site.usd_per_kwh / finance.availability,
-        maintenance=finance.maintenance_share * hardware_usd * per_hour, insurance=finance.insurance_share * hardware_usd * per_hour,
-        staff=finance.staff_usd_per_kw_year * rated_kw * per_hour, software=finance.software_usd_per_chip_year * per_hour, cloud=0.0, egress=0.0,
+        building=building, upkeep=upkeep, space=space, electricity=mean_w * site.pue * site.usd_per_kwh * (1e-3 / finance.availability),
+        maintenance=finance.maintenance_share * per_hour * hardware_usd, insurance=finance.insurance_share * per_hour * hardware_usd,
+        staff=finance.staff_usd_per_kw_year * per_hour * rated_kw, software=finance.software_usd_per_chip_year * per_hour, cloud=0.0, egress=0.0,
     )  # fmt: skip
     if not some(cloud):
         return own

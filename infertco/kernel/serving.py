@@ -166,8 +166,8 @@ def prompt_bytes(held: Memory, law: Law, new_tokens, cached_tokens):
 
 def model_flop(deployed, new_tokens, pairs, cached_tokens):
     """FLOP of one prompt, and of one token of the answer. Causal attention, active parameters. [FLOP]"""
-    active, head = deployed.active_params, deployed.head_params
-    return 2 * (active - head) * new_tokens + 2 * head + deployed.pair_flop * pairs, 2 * active + deployed.cached_flop * cached_tokens
+    read = deployed.body_flop * new_tokens + deployed.head_flop + deployed.pair_flop * pairs
+    return read, deployed.token_flop + deployed.cached_flop * cached_tokens
 
 
 def largest_batch(most, late):
