@@ -113,8 +113,10 @@ def texts(columns, found, names) -> dict:
 
 
 def _reasons(columns, faults):
-    rows = np.flatnonzero(faults)
-    ids = {key: np.broadcast_to(columns.code(key), columns.n)[rows] for key in values.IDS}
+    rows, bits = np.flatnonzero(faults), np.bitwise_or.reduce(faults)
+    said = {key for name, text in CAUSES.items() if bits & BIT[name] for key in values.IDS if f"{{{key}}}" in text}
+    said |= {values.OWNER[name] for group in TOLD for name in FACTS[group] if bits & BIT[name]}
+    ids = {key: np.broadcast_to(columns.code(key), columns.n)[rows] for key in values.IDS if key in said}  # others make no text differ
 
     def told(i):
         return _reason(columns, faults[rows[i]], {key: columns.tables[key].ids[codes[i]] for key, codes in ids.items()})
@@ -169,8 +171,9 @@ def _composed(n, rows, keys, told):
     first, number = distinct(len(rows), keys)
     found = [told(i) for i in first]
     texts = list(dict.fromkeys(["", *found]))
-    codes = np.zeros(n, dtype=int)
-    codes[rows] = np.array([texts.index(text) for text in found], dtype=int)[number]
+    small = np.int8 if len(texts) < 128 else np.int32
+    codes = np.zeros(n, dtype=small)
+    codes[rows] = np.array([texts.index(text) for text in found], dtype=small)[number]
     return pd.Categorical.from_codes(codes, texts)
 
 
