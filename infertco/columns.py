@@ -13,7 +13,7 @@ CHUNK = 32768  # rows worked on at once: the arrays of a step then stay in the c
 NUMBERED = 1 << 20  # up to here a table of all numbers is cheaper than a hash of those in use
 SAMPLE = 2048  # rows looked at to see whether a field takes few values
 LOADED = {  # facts of chip, model and deployment that no coefficient of a step depends on
-    *LOADS, "demand_requests_per_s", "availability_target", "failure_correlation", "max_batch", "chunk_tokens",
+    *LOADS, "demand_requests_per_s", "availability_target", "failure_correlation", "max_batch",
     "draft_tokens", "draft_acceptance", "draft_cost_share",
     "host_w", "network_w", "embodied_carbon_g", "idle_power_share", "power_per_memory_use", "power_per_root_compute_use",
     *(name for name, field in FIELDS.items() if "USD" in field.metadata["unit"]),

@@ -131,7 +131,7 @@ def a_law(model=LLAMA_70B, tp=1.0, dp=1.0, pp=1.0, weight_bits=16.0, **changes):
         attention_bytes_per_s=1e12, kernel_time_s=0.0, head_kernel_time_s=0.0, group_bytes_per_s=1e18, replica_bytes_per_s=1e18,
     ) | changes  # fmt: skip
     fixed = dict.fromkeys(("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "prompt_layer_time_s"), 0.0)
-    engine = SimpleNamespace(attention_share=1.0, **fixed)
+    engine = SimpleNamespace(attention_share=1.0, chunk_tokens=8192.0, **fixed)
     lay = layout.Layout(tp, dp, pp, 1.0, tp * dp, tp * dp * pp, weight_bits, 16.0)
     return step.law(model, transformer.shape(model), lay, step.Rates(**rates), engine), lay
 
@@ -379,7 +379,7 @@ SPEEDS |= {f"attention_{kind}_efficiency": column(0.5, 0.9) for kind in ("comput
 LINKS = dict(hbm_bytes=column(5e10, 2e11), hbm_bytes_per_s=column(1e12, 8e12), link_bytes_per_s=column(1e10, 1e12), scale_up_domain=whole(8, 72))
 DEPLOYED = dict(memory_reserve=column(0, 0.2), workspace_bytes=whole(2e9, np.nan), tensor_parallel=whole(1, 4, np.nan), pipeline_parallel=whole(1, 2, np.nan))
 DEPLOYED |= dict(expert_parallel=whole(1, np.nan), attention_data_parallel=whole(1, 2))
-ENGINE = dict(link_efficiency=column(0.4, 0.8), compute_share=column(0.4, 1.0), attention_share=column(0.2, 1.0), flop_energy_j=whole(0.0, 1e-12))
+ENGINE = dict(link_efficiency=column(0.4, 0.8), compute_share=column(0.4, 1.0), attention_share=column(0.2, 1.0), flop_energy_j=whole(0.0, 1e-12), chunk_tokens=whole(512.0))
 ENGINE |= {name: column(1e-6, 1e-4) for name in ("layer_time_s", "allreduce_time_s", "step_time_s", "sequence_time_s", "prompt_layer_time_s")}
 FINANCE = dict(cost_of_capital=whole(0.0, 0.1), chip_life_years=column(3, 6), residual_share=column(0, 0.2), price_performance_per_year=column(0.1, 0.6), facility_life_years=column(10, 20))
 FINANCE |= {name: column(0.01, 0.9) for name in ("maintenance_share", "insurance_share", "facility_maintenance_share", "availability", "other_usd_per_chip", "spares_share", "scale_up_usd")}

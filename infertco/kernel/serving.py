@@ -14,7 +14,7 @@ import numpy as np
 
 from .layout import Memory
 from .rows import some
-from .step import Law, Pass, decode_time_s, operators_s, split_s
+from .step import Law, Pass, decode_time_s, head_s, operators_s, split_s
 
 
 class Prompt(NamedTuple):
@@ -33,15 +33,19 @@ def prompt(law: Law, new_tokens, pairs, chunk_tokens) -> Prompt:
     With several attention groups each reads prompts at the same time; alone, one group works and the others wait.
     """
     steps, most = np.maximum(np.ceil(new_tokens / chunk_tokens), 1.0), np.maximum(chunk_tokens / new_tokens, 1.0)
+    fixed_s = law.fixed_s + law.prompt_fixed_s
 
     def read_s(prompts, groups):
         tokens = prompts * new_tokens
         seen = tokens / steps
-        return (steps * (operators_s(law, seen, seen / groups, prompts) + law.fixed_s + law.prompt_fixed_s) + law.linear_s * tokens) / prompts
+        return (steps * (operators_s(law, seen, seen / groups, prompts) + fixed_s) + law.linear_s * tokens) / prompts
 
     groups = law.groups
-    lone_s = read_s(groups, groups)
-    packed_s = read_s(groups * most, groups) if some(most > 1) else lone_s
+    lone_s = packed_s = read_s(groups, groups)
+    if some(most > 1):
+        prompts = groups * most
+        full_s = (law.chunk_s + head_s(law, prompts) + fixed_s) / prompts + law.linear_s * new_tokens
+        packed_s = np.where(most > 1, full_s, lone_s)
     alone_s = read_s(1.0, 1.0) if some(groups > 1) else lone_s
     attention_s = law.pair_s * pairs
     return Prompt(alone_s + attention_s, packed_s + attention_s / groups, lone_s - packed_s, most, steps)

@@ -46,7 +46,8 @@ class Law(NamedTuple):
     fixed_s: np.ndarray  # per pass: kernel floors, layers, collective latency, engine step
     linear_s: np.ndarray  # per token: collective bandwidth
     sequence_s: np.ndarray  # per running sequence: engine
-    compute_s: tuple  # of each operator, in the order of `operators`: per token, all its layers
+    chunk_s: np.ndarray  # operators but the head over a full chunk of prompt tokens in each attention group
+    compute_s: tuple  # of each operator, in the order of `body`, then the head: per token, all its layers
 
 
 class Pass(NamedTuple):
@@ -115,7 +116,7 @@ def attainable(chip, lay, activation_bits, engine):
 
 
 def law(model, shape, lay, rates: Rates, engine) -> Law:
-    """Coefficients of the step time for a model, its operators, a layout, a chip's rates and an engine's fixed times."""
+    """Coefficients of the step time for a model, its operators, a layout, a chip's rates, an engine's fixed times and its chunk."""
     tp, dp, L = lay.tensor_parallel, lay.attention_data_parallel, model.n_layers
     per_group, per_stage, k = 1.0 / tp, 1.0 / lay.ways, model.n_active_experts
     bytes_per_param = lay.weight_bits / 8
@@ -136,7 +137,7 @@ def law(model, shape, lay, rates: Rates, engine) -> Law:
     experts = [curve(op, per_stage, *expert) for op in (shape.expert_up, shape.expert_down) if some(op.layers > 0)]
     head = curve(shape.head, per_group, rates.head_flop_per_s, rates.head_bytes_per_s)
     curves = lambda ops: tuple(of for of, _ in ops)  # noqa: E731
-    return Law(
+    found = Law(
         group=curves(group), stage=curves(stage), experts=curves(experts), head=head[0],
         compute_s=tuple(compute_s for _, compute_s in (*group, *stage, *experts, head)),
         groups=dp, log_miss=transformer.expert_miss(model),
@@ -146,8 +147,9 @@ def law(model, shape, lay, rates: Rates, engine) -> Law:
         pair_s=transformer.pair_flop(model) * per_group / (rates.attention_flop_per_s * engine.attention_share),
         prompt_fixed_s=L * engine.prompt_layer_time_s,
         fixed_s=fixed_s + engine.step_time_s + L * engine.layer_time_s + kernels * rates.kernel_time_s + (L + 1) * rates.head_kernel_time_s,
-        linear_s=linear_s, sequence_s=engine.sequence_time_s,
+        linear_s=linear_s, sequence_s=engine.sequence_time_s, chunk_s=0.0,
     )  # fmt: skip
+    return found._replace(chunk_s=sum(seconds for _, seconds in body(found, dp * engine.chunk_tokens, engine.chunk_tokens)))
 
 
 def communication_s(model, lay, rates: Rates, latency_s):
@@ -175,8 +177,8 @@ def communication_s(model, lay, rates: Rates, latency_s):
     return seconds(0.0, latency_s), seconds(2.0 * model.d_model, 0.0)
 
 
-def operators(law: Law, tokens, group_tokens, head_tokens):
-    """(tokens it sees, seconds) of every operator of a pass over `tokens` tokens, `group_tokens` an attention group."""
+def body(law: Law, tokens, group_tokens):
+    """(tokens it sees, seconds) of every operator but the head of a pass over `tokens` tokens, `group_tokens` an attention group."""
     for curve in law.group:
         yield group_tokens, _root(curve.square, curve.cross, curve.still, group_tokens)
     for curve in law.stage:
@@ -185,7 +187,11 @@ def operators(law: Law, tokens, group_tokens, head_tokens):
         touched = 1 - np.exp(tokens * law.log_miss)
         for curve in law.experts:
             yield tokens, _root(curve.square, curve.cross * touched, curve.still * touched * touched, tokens)
-    yield head_tokens, _root(law.head.square, law.head.cross, law.head.still, head_tokens)
+
+
+def head_s(law: Law, tokens):
+    """Seconds of the head over `tokens` tokens. [s]"""
+    return _root(law.head.square, law.head.cross, law.head.still, tokens)
 
 
 def _root(square, cross, still, tokens):
@@ -199,16 +205,16 @@ def _root(square, cross, still, tokens):
 
 def operators_s(law: Law, tokens, group_tokens, head_tokens):
     """Seconds of all operators of a pass. [s]"""
-    total = 0.0
-    for _, seconds in operators(law, tokens, group_tokens, head_tokens):
-        total += seconds
+    total = head_s(law, head_tokens)
+    for _, seconds in body(law, tokens, group_tokens):
+        total = total + seconds
     return total
 
 
 def split_s(law: Law, tokens, group_tokens, head_tokens):
     """`operators_s` by compute and memory. [s]"""
     compute_s, total_s = 0.0, 0.0
-    for per_token_s, (seen, seconds) in zip(law.compute_s, operators(law, tokens, group_tokens, head_tokens), strict=True):
+    for per_token_s, (seen, seconds) in zip(law.compute_s, (*body(law, tokens, group_tokens), (head_tokens, head_s(law, head_tokens))), strict=True):
         compute_s, total_s = compute_s + share(per_token_s * seen, seconds), total_s + seconds
     return compute_s, total_s - compute_s
 
