@@ -45,7 +45,7 @@ def user_s():
 
 
 PARTS = {  # where the time of a row goes: functions of the package, each with all it calls
-    "operators of three passes": {("step.py", "operators_s")}, "gathering coefficients": {("stages.py", "take")},
+    "operators of two passes": {("step.py", "operators_s")}, "gathering coefficients": {("stages.py", "take")},
     "facts of rows": {("columns.py", "__getattr__")}, "draws and dollars": {("bill.py", "draws"), ("bill.py", "money")},
     "reading the frame, finding like rows": {("columns.py", "from_frame"), ("columns.py", "like_rows")}, "texts": {("reasons.py", "texts")},
 }  # fmt: skip
