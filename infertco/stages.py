@@ -360,13 +360,16 @@ def _roofline(c, d, flop, moved_bytes, seconds):
 
 def _intervals(c, out, want):
     """80 % intervals of the model's error alone: times and energies by the class's residuals, rates and costs with the token time."""
+    names = [name for name in INTERVALS if name in out and {name + "_low", name + "_high"} & want]
+    if not names:
+        return {}
+    moe, arriving = np.where(c.n_experts > 0, c.moe_spread, 1.0), ~np.isnan(c.arrival_requests_per_s)
+    first, energy, token = (np.exp(Z80 * spread) for spread in (c.ttft_spread * moe, c.energy_spread, c.tpot_spread * moe))
+    served = billed = token
+    if some(arriving):  # then as many are served as arrive
+        served, billed = np.where(arriving, 1.0, token), np.where(bill.derived(c, arriving), 1.0, token)
     ends = {}
-    for name in INTERVALS:
-        if name in out and (name + "_low" in want or name + "_high" in want):
-            spread = c.ttft_spread if name == "ttft_s" else c.tpot_spread
-            spread = c.energy_spread if name in ENERGY else spread * np.where(c.n_experts > 0, c.moe_spread, 1.0)
-            if name in SERVED | BILLED and some(arriving := ~np.isnan(c.arrival_requests_per_s)):  # then as many are served as arrive
-                spread = np.where(arriving if name in SERVED else bill.derived(c, arriving), 0.0, spread)
-            factor = np.exp(Z80 * spread)
-            ends |= {name + "_low": out[name] / factor, name + "_high": out[name] * factor}
+    for name in names:
+        factor = first if name == "ttft_s" else energy if name in ENERGY else served if name in SERVED else billed if name in BILLED else token
+        ends |= {name + "_low": out[name] / factor, name + "_high": out[name] * factor}
     return ends

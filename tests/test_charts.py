@@ -316,6 +316,18 @@ def boxes(svg):
     return found
 
 
+def check_words(drawn, most):
+    """The title is two lines at most, and the description, `most` words at most, says where the table is."""
+    lines = figure.title_lines(drawn.title)
+    assert len(lines) <= 2 and max(map(len, lines)) <= theme.TITLE_CHARACTERS
+    assert drawn.title in drawn.description and 40 <= len(drawn.description.split()) <= most and "table beside it" in drawn.description
+
+
+def check_spec(spec):
+    """Small, and free of gaps."""
+    assert sum(len(rows) for rows in spec["datasets"].values()) <= 500 and "NaN" not in str(spec)
+
+
 def check_texts(svg, width):
     total, high = (float(re.search(rf'<svg[^>]* {side}="([\d.]+)"', svg)[1]) for side in ("width", "height"))
     assert width - 40 <= total <= width

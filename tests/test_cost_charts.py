@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_charts import boxes, check_texts, plain
+from test_charts import boxes, check_spec, check_texts, check_words, plain
 
 import infertco as ic
 from infertco import units
 from infertco.studies import fleet, ownership
-from infertco.views import cost_charts, figure, theme
+from infertco.views import cost_charts, theme
 from infertco.views.cost_charts import dollars
 
 H100, CHEAP = ic.scenario(chip="h100-sxm", tensor_parallel=4), ic.scenario(chip="b200-sxm", model="llama-3.1-8b", tensor_parallel=1)
@@ -186,9 +186,7 @@ def test_a_chip_without_rents_has_a_day_all_the_same():
 
 
 def test_titles_are_two_lines_and_the_description_says_where_the_table_is(drawn):
-    lines = figure.title_lines(drawn.title)
-    assert len(lines) <= 2 and max(map(len, lines)) <= theme.TITLE_CHARACTERS
-    assert drawn.title in drawn.description and 40 <= len(drawn.description.split()) <= 90 and "table beside it" in drawn.description
+    check_words(drawn, most=90)
 
 
 @pytest.mark.parametrize("width", [theme.WIDTH["report"], theme.WIDTH["notebook"]])
@@ -198,8 +196,7 @@ def test_texts_do_not_meet_and_nothing_is_cut(name, width):
 
 
 def test_the_spec_is_small_and_free_of_gaps(drawn):
-    spec = drawn.spec()
-    assert sum(len(rows) for rows in spec["datasets"].values()) <= 500 and "NaN" not in str(spec)
+    check_spec(drawn.spec())
 
 
 def test_lines_of_one_chip_are_told_apart_without_color():

@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from test_charts import boxes, check_texts, plain
+from test_charts import boxes, check_spec, check_texts, check_words, plain
 
 import infertco as ic
 from infertco import units
 from infertco.studies import load
-from infertco.views import figure, load_charts, theme
+from infertco.views import load_charts, theme
 
 NONE = float("nan")
 POINTS = np.arange(0.04, 1, 0.06)
@@ -103,9 +103,7 @@ def test_what_is_not_served_is_told_in_words():
 
 
 def test_titles_are_two_lines_and_the_description_says_where_the_table_is(drawn):
-    lines = figure.title_lines(drawn.title)
-    assert len(lines) <= 2 and max(map(len, lines)) <= theme.TITLE_CHARACTERS
-    assert drawn.title in drawn.description and 40 <= len(drawn.description.split()) <= 80 and "table beside it" in drawn.description
+    check_words(drawn, most=80)
 
 
 @pytest.mark.parametrize("width", [theme.WIDTH["report"], theme.WIDTH["notebook"]])
@@ -115,8 +113,7 @@ def test_texts_do_not_meet_and_nothing_is_cut(name, width):
 
 
 def test_the_spec_is_small_and_free_of_gaps(drawn):
-    spec = drawn.spec()
-    assert sum(len(rows) for rows in spec["datasets"].values()) <= 500 and "NaN" not in str(spec)
+    check_spec(drawn.spec())
 
 
 def test_lines_are_told_apart_without_color():

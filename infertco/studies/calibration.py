@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from infertco import catalog
+from infertco.stages import Z80
 from infertco.studies import measured, validation
 
 PRIOR = 0.4  # standard deviation of a parameter's logarithm around its start
@@ -37,6 +38,7 @@ MOST = dict(  # no class beats its own peak; large matrix products were measured
     memory=0.95, compute=0.85, compute_8=1.0, compute_4=0.9, memory_8=1.0, memory_4=1.05, expert_memory=1.05, attention_memory=1.05, expert_compute=1.05,
     engine_compute=1.15,
 )  # fmt: skip
+NOTE = "Fitted on data/measured by infertco calibrate; effective, not a hardware fact"
 FIXED = -1  # engines without a share of their own reach what their chip's class reaches
 WHOLE = ("engine_compute", "attention")  # kinds in which the others do so
 
@@ -115,6 +117,26 @@ class Problem:
             return np.log(found["predicted"].to_numpy() / found["value"].to_numpy())
 
 
+def soft_l1(errors):
+    """Residuals whose squares count as errors do: squared near zero, by their size beyond one."""
+    return np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1))
+
+
+def spread_of(errors) -> float:
+    """Standard deviation of log errors that 80 % of them stay within."""
+    return errors.abs().quantile(0.8) / Z80
+
+
+def fitted(found, note) -> pd.DataFrame:
+    """Rows of `data/efficiency.csv` from (item, field, value, low, high, count); a NaN end stays blank."""
+    units = {"_j": "J", "_w": "W", "_bytes": "byte"} | dict.fromkeys(("_s", "_s_16", "_s_8", "_s_4"), "s")
+    return pd.DataFrame(dict(
+        item=item, parameter=field, value=f"{x:.4g}", unit=next((unit for end, unit in units.items() if field.endswith(end)), "1"),
+        low="" if low != low else f"{low:.4g}", high="" if high != high else f"{high:.4g}",
+        source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(count),
+    ) for item, field, x, low, high, count in found)  # fmt: skip
+
+
 def fit(table, left_out=None, steps=12, verbose=0):
     """Parameters fitted on the rows of `table` that are not `left_out`: (Problem, theta)."""
     from scipy.optimize import least_squares
@@ -130,8 +152,7 @@ def fit(table, left_out=None, steps=12, verbose=0):
     def residuals(theta):
         errors = problem.log_errors(theta)
         errors = np.where(np.isfinite(errors), errors, 1.5)[valid]
-        errors = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + (errors / SCALE) ** 2) - 1)) * weight  # soft L1
-        return np.r_[errors, (theta - problem.start) / PRIOR]
+        return np.r_[soft_l1(errors / SCALE) * weight, (theta - problem.start) / PRIOR]
 
     def jacobian(theta):
         """A row depends on one parameter of each kind: one step moves all parameters of a kind at once."""
@@ -156,7 +177,7 @@ def left_out(table, problem, kinds=("source", "chip", "model"), steps=7):
     """
     rows = problem.table.drop_duplicates("row").sort_values("row")
     facts = catalog.table("model")
-    family = rows["model"].map(lambda id: _family(facts.columns["family"][facts.row[id]], id))
+    family = rows["model"].map(lambda id: family_of(facts.columns["family"][facts.row[id]], id))
     version = np.where(rows["source_id"] == "aic-silicon", rows["source_id"] + "/" + rows["engine"], rows["source_id"])
     keys = dict(source=pd.Series(version, index=rows.index), chip=rows["chip"], model=family)
     found = []
@@ -173,7 +194,7 @@ def left_out(table, problem, kinds=("source", "chip", "model"), steps=7):
             yield kind, group, pd.concat(found, ignore_index=True), (refit, inside)
 
 
-def _family(family, id):
+def family_of(family, id):
     """Models of one design go together: DeepSeek V3 and R1, the Llamas of one size."""
     if "deepseek" in id:
         return "deepseek"
@@ -226,9 +247,7 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
         for field in ENGINE_FIELDS:
             x = value[problem.at["charge"]] if field == "prefill_charge" else columns[field]
             fields["engine/" + name, field] = (x[row] if np.ndim(x) else x, per_engine[name])
-    spread = out[out["task"].isin(["decode dense", "single stream"])]["error"].abs().quantile(0.8) / 1.2816
-    moe = out[out["task"] == "decode MoE"]["error"].abs().quantile(0.8) / 1.2816
-    first = out[out["task"] == "TTFT"]["error"].abs().quantile(0.8) / 1.2816
+    spread, moe, first = (spread_of(out[out["task"].isin(tasks)]["error"]) for tasks in (["decode dense", "single stream"], ["decode MoE"], ["TTFT"]))
     for name in old:
         if "/" not in name:
             wide = 1.0 if per_class.get(name, 0) >= 20 else 1.5
@@ -236,18 +255,12 @@ def efficiencies(problem, theta, out) -> pd.DataFrame:
             fields[name, "moe_spread"] = (max(moe / spread, 1.0), len(out))
             for field in ("expert_compute_efficiency", "expert_memory_efficiency"):
                 fields.setdefault((name, field), (np.exp(theta[problem.at[field.removesuffix("_efficiency")]]), len(count)))
-    note = "Fitted on data/measured by infertco calibrate; effective, not a hardware fact"
-    rows = []
+    found = []
     for (item, field), (x, n) in fields.items():
-        unit = "J" if field.endswith("_j") else "s" if field.endswith(("_s", "_s_16", "_s_8", "_s_4")) else "1"
-        share = unit == "1" and "spread" not in field and field not in ("burst_wait", "prefill_charge")
-        low, high = (max(x / 1.3, 1.0 if field == "moe_spread" else 0.0), max(x, min(x * 1.3, 1.0 if share else np.inf)))
-        low, high = ("", "") if field == "calibrated" else (low, high)
-        rows.append(dict(
-            item=item, parameter=field, value=f"{x:.4g}", unit=unit, low=low and f"{low:.4g}", high=high and f"{high:.4g}",
-            source="infertco-calibration", date="2026", confidence="measured", note=note, count=str(n),
-        ))  # fmt: skip
-    return pd.DataFrame(rows)
+        share = not field.endswith(("_j", "_s", "_s_16", "_s_8", "_s_4", "_spread", "burst_wait", "prefill_charge"))
+        low, high = max(x / 1.3, 1.0 if field == "moe_spread" else 0.0), max(x, min(x * 1.3, 1.0 if share else np.inf))
+        found.append((item, field, x, *((np.nan, np.nan) if field == "calibrated" else (low, high)), n))
+    return fitted(found, NOTE)
 
 
 CLASS_FIELDS = (

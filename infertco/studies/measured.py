@@ -65,7 +65,10 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If a needed column is missing or a number is none.
     """
-    rows = _complete(rows)
+    for name in ("hardware", "model", "metric"):
+        if name not in rows.columns:
+            raise ValueError(f"the file has no column '{name}'; needed: hardware, model, metric")
+    rows = complete(rows.reset_index(drop=True), NUMBERS, TEXTS)
     chip, model = (rows[column].map(lambda text, kind=kind: catalog.alias(kind, text)) for kind, column in (("chip", "hardware"), ("model", "model")))
     engine = rows["engine"].map(_engine).mask(rows["source_id"].str.startswith("ml-energy"), "vllm-served")
     apple = chip.map(lambda id: id.startswith("apple"))  # Metal kernels, whoever calls them
@@ -108,22 +111,23 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _complete(rows):
-    for name in ("hardware", "model", "metric"):
-        if name not in rows.columns:
-            raise ValueError(f"the file has no column '{name}'; needed: hardware, model, metric")
-    rows = rows.reset_index(drop=True)
+def complete(rows, numbers, texts) -> pd.DataFrame:
+    """The columns named, of `rows`: numbers as floats (absent: NaN), texts as text (absent: '').
+
+    Raises
+    ------
+    ValueError
+        If what should be a number is none, by line of the file.
+    """
     made = {}
-    for name in NUMBERS:
+    for name in numbers:
         column = rows[name] if name in rows else pd.Series(np.nan, index=rows.index)
         number = pd.to_numeric(column, errors="coerce")
         bad = number.isna() & column.notna() & (column.astype(str).str.strip() != "")
         if bad.any():
             raise ValueError(f"row {bad.idxmax() + 2}: {name} must be a number, got '{column[bad.idxmax()]}'")
         made[name] = number.astype(float)
-    for name in TEXTS:
-        made[name] = rows[name].fillna("").astype(str) if name in rows else ""
-    return pd.DataFrame(made, index=rows.index)
+    return pd.DataFrame(made | {name: rows[name].fillna("").astype(str) if name in rows else "" for name in texts}, index=rows.index)
 
 
 def _engine(text):

@@ -21,7 +21,6 @@ LAW = dict(  # field: start value, standard deviation of its logarithm
 )  # fmt: skip
 START, PRIOR = np.log([start for start, _ in LAW.values()]), np.array([deviation for _, deviation in LAW.values()])
 AT_TERMINALS, AT_WALL = list(LAW)[:3], list(LAW)[3:]
-NOTE = "Fitted on data/measured by infertco calibrate; effective, not a hardware fact"
 
 
 def scenarios(path=None) -> pd.DataFrame:
@@ -39,7 +38,7 @@ def scenarios(path=None) -> pd.DataFrame:
 
 
 def _class(table):
-    return validation._of_chip(table, "efficiency_class")
+    return validation.of_chip(table, "efficiency_class")
 
 
 def log_errors(table, theta) -> pd.DataFrame:
@@ -58,7 +57,7 @@ def fit(table, left_out=None) -> np.ndarray:
 
     def residuals(theta):
         errors = log_errors(table, theta)["error"].fillna(0.0).to_numpy() / calibration.SCALE  # rows that do not run say nothing
-        return np.r_[np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1)) * weight, (theta - START) / PRIOR]
+        return np.r_[calibration.soft_l1(errors) * weight, (theta - START) / PRIOR]
 
     return least_squares(residuals, START, diff_step=0.02).x
 
@@ -81,7 +80,7 @@ def left_out(table, speeds) -> tuple[pd.DataFrame, np.ndarray]:
     `speeds` maps (kind, group) to the refits of `calibration.left_out`; small groups are in its group `others`.
     """
     facts = catalog.table("model")
-    family = table["model"].map(lambda id: calibration._family(facts.columns["family"][facts.row[id]], id))
+    family = table["model"].map(lambda id: calibration.family_of(facts.columns["family"][facts.row[id]], id))
     found, fits = [], []
     for kind, key in dict(source=table["source_id"], chip=table["chip"], model=family).items():
         for group in key.unique():
@@ -99,7 +98,7 @@ def facts(table, theta, fits, out) -> pd.DataFrame:
     alone = table["boundary"] == "chips"
     metered, walled = (set(_class(table[rows & (table["metric"] == "watts")])) for rows in (alone, ~alone))
     only = dict(idle_power_share=metered, **dict.fromkeys(AT_WALL, walled))
-    spread = out[out["task"] == "energy"]["error"].abs().quantile(0.8) / 1.2816
+    spread = calibration.spread_of(out[out["task"] == "energy"]["error"])
     made = []
     for i, field in enumerate(LAW):
         x = np.exp(theta[i])
@@ -111,18 +110,14 @@ def facts(table, theta, fits, out) -> pd.DataFrame:
     for name in classes:
         wide = spread * (1.0 if name in metered else 1.5)
         made.append((name, "energy_spread", wide, wide / 1.3, wide * 1.3, int((out["task"] == "energy").sum())))
-    return pd.DataFrame(dict(
-        item=item, parameter=field, value=f"{x:.4g}", unit="W" if field.endswith("_w") else "1", low=f"{low:.4g}", high=f"{high:.4g}",
-        source="infertco-calibration", date="2026", confidence="measured", note=NOTE, count=str(count),
-    ) for item, field, x, low, high, count in made)  # fmt: skip
+    return calibration.fitted(made, calibration.NOTE)
 
 
 def calibrate(path=None, say=print, speeds=None) -> pd.DataFrame:
     """Fit the law and judge it; replaces its rows in the efficiency file at `path` and in `accuracy.csv` beside it.
 
-    `path` is `data/efficiency.csv` of a clone if None. `speeds` are the refits of
-    `calibration.left_out` by kind and group: a minute with them; if None they are made anew, which takes some ten.
-    Returns the errors.
+    `path` is `data/efficiency.csv` of a clone if None. `speeds` are the refits of `calibration.left_out` by kind and
+    group: a minute with them; if None they are made anew, which takes some ten. Returns the errors.
     """
     from pathlib import Path
 

@@ -17,9 +17,9 @@ from infertco.columns import Columns, check_numbers, from_frame
 from infertco.kernel import cost, layout, power, training
 from infertco.reasons import lacking, texts
 from infertco.scenario import Scenario, scenario
+from infertco.stages import Z80
 from infertco.values import NAN, ONE, Number, quantity, text
 
-Z80 = 1.2816  # standard deviations to either end of an 80 % interval
 TOKENS_PER_CHIP = 8192  # of a step, where no batch is given
 BUBBLE = 1 / 8  # a pipeline is interleaved until its bubble is no more, as far as it has layers
 OPEN = dict(  # tried where a plan leaves them open; a batch as large as the replica's is tried as microbatch too

@@ -50,8 +50,7 @@ def fit(table: pd.DataFrame, use=None) -> np.ndarray:
 
     def residuals(theta):
         errors = (np.log(rows.predicted(facts_with(theta, facts))) - measured) / SCALE
-        soft = np.sign(errors) * np.sqrt(2 * (np.sqrt(1 + errors**2) - 1))
-        return np.r_[weight * soft, (theta - start) / wide]
+        return np.r_[weight * calibration.soft_l1(errors), (theta - start) / wide]
 
     return least_squares(residuals, start).x
 
@@ -86,19 +85,13 @@ def efficiencies(table: pd.DataFrame, theta, out: pd.DataFrame) -> pd.DataFrame:
     moved = [int((log_errors(table, theta + step) != log_errors(table, theta)).sum()) for step in 0.01 * np.eye(len(theta))]
     fits = np.array([theta, *(fit(table, ~mine) for mine in _groups(table))])
     ends = np.exp([fits.min(axis=0), theta, fits.max(axis=0)]).T
-    found = [(item, name, *three, count) for (item, name), three, count in zip(START, ends, moved, strict=True)]
-    spread = out["error"].abs().quantile(0.8) / 1.2816
-    found += [(item, "training_spread", wide * spread / 1.3, wide * spread, wide * spread * 1.3, len(table)) for item, wide in SPREADS.items()]
+    found = [(f"training/{item}", name, *three, count) for (item, name), three, count in zip(START, ends, moved, strict=True)]
+    spread = calibration.spread_of(out["error"])
+    found += [(f"training/{item}", "training_spread", wide * spread / 1.3, wide * spread, wide * spread * 1.3, len(table)) for item, wide in SPREADS.items()]
     facts = catalog.table("chip").columns["efficiency_class"]
     classes = table["chip"].map(lambda id: facts[catalog.table("chip").row[id]]).value_counts()
-    found += [(item, "training_calibrated", 0.0, 1.0, 1.0, count) for item, count in classes.items() if count > 1]
-    return pd.DataFrame([
-        dict(
-            item=f"training/{item}", parameter=name, value=f"{x:.4g}", unit="byte" if name.endswith("_bytes") else "1", low=f"{low:.4g}",
-            high=f"{high:.4g}", source="infertco-calibration", date="2026", confidence="measured", note=NOTE, count=str(count),
-        )
-        for item, name, low, x, high, count in found
-    ])  # fmt: skip
+    found += [(f"training/{item}", "training_calibrated", 0.0, 1.0, 1.0, count) for item, count in classes.items() if count > 1]
+    return calibration.fitted(((item, name, x, low, high, count) for item, name, low, x, high, count in found), NOTE)
 
 
 def _groups(table):

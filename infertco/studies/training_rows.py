@@ -13,6 +13,7 @@ from infertco import catalog
 from infertco.columns import from_frame
 from infertco.kernel import training, transformer
 from infertco.scenario import scenario
+from infertco.studies import measured
 from infertco.studies import training as study
 
 METRICS = ("mfu_pct", "tflops_per_device", "tokens_per_s_per_device")
@@ -50,23 +51,11 @@ def read(rows: pd.DataFrame) -> pd.DataFrame:
     ValueError
         If a number is none.
     """
-    rows = _complete(rows)
+    rows = measured.complete(rows, NUMBERS, TEXTS)
     made = [_plan(row) for row in rows.itertuples()]
     table = pd.DataFrame(made, index=rows.index)
     table[["metric", "value", "source_id", "params_b"]] = rows[["metric", "value", "source_id", "params_b"]]
     return table
-
-
-def _complete(rows):
-    out = {}
-    for name in NUMBERS:
-        column = rows[name] if name in rows else pd.Series(np.nan, index=rows.index)
-        number = pd.to_numeric(column, errors="coerce")
-        bad = number.isna() & column.notna() & (column.astype(str).str.strip() != "")
-        if bad.any():
-            raise ValueError(f"row {bad.idxmax() + 2}: {name} must be a number, got '{column[bad.idxmax()]}'")
-        out[name] = number.astype(float)
-    return pd.DataFrame(out | {name: rows[name].fillna("").astype(str) if name in rows else "" for name in TEXTS}, index=rows.index)
 
 
 def _plan(row) -> dict:

@@ -39,8 +39,8 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     early = protocol.isin(["offline", "server"]) & table["engine"].str.startswith("trtllm")
     table["memory_reserve"] = table["memory_reserve"].mask(early, 0.05)  # TensorRT-LLM takes 0.95 of what is free
     # The fp16 peak counts for engines that accumulate in 16 bit: twice the bf16 one on GeForce cards.
-    table["peak_flop_per_s_bf16"] = _of_chip(table, "peak_flop_per_s_fp16").where(table["engine"].isin(["llama.cpp", "mlx", "compiled"]))
-    undomained = (table["tensor_parallel"] > 1) & _of_chip(table, "scale_up_domain").isna()
+    table["peak_flop_per_s_bf16"] = of_chip(table, "peak_flop_per_s_fp16").where(table["engine"].isin(["llama.cpp", "mlx", "compiled"]))
+    undomained = (table["tensor_parallel"] > 1) & of_chip(table, "scale_up_domain").isna()
     table["scale_up_domain"] = table["tensor_parallel"].where(undomained)
     server = protocol == "server"
     for name, limit in SERVER_LIMITS.items():
@@ -49,7 +49,7 @@ def scenarios(rows: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _of_chip(table, column):
+def of_chip(table, column):
     """Values of a column of the chips' facts, one per row of the table."""
     facts = catalog.table("chip")
     return table["chip"].map(dict(zip(facts.ids, facts.columns[column], strict=True)))
@@ -128,7 +128,7 @@ def validate(rows: pd.DataFrame) -> pd.DataFrame:
         table[end] = found["predicted"] * found["task"].map(spread[column]).fillna(0.5 if column == "low" else 2.0)
     table["scored"] = table["predicted"].notna()
     table["why_not"], table["assumed"], table["task"] = found["why_not"], found["assumed"], found["task"]
-    table["maker"], table["serving_engine"] = _of_chip(found, "vendor").fillna(""), found["engine"]
+    table["maker"], table["serving_engine"] = of_chip(found, "vendor").fillna(""), found["engine"]
     return table
 
 
