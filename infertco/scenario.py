@@ -145,7 +145,7 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         base, index = columns.base, what.index
     fleets = "demand_requests_per_s" in columns.named()
     names = [*names, *FLEET] if fleets and outputs is None else names
-    found, rooms, wanted = {}, {}, {*names, *CHOSEN, "faults", *(["utilization"] if fleets else [])}
+    found, wanted = {}, {*names, *CHOSEN, "faults", *(["utilization"] if fleets else [])}
     np.empty(KEPT if columns.n > CHUNK else 0)
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # NaN is "no figure"
         first, at = columns.like_rows()
@@ -153,7 +153,7 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
         for start in range(0, max(columns.n, 1), CHUNK):
             rows = slice(start, start + CHUNK)
             part = columns.rows(rows)
-            deployed = deploy(part) if shared is None else shared.take(at[rows], wanted, rooms)
+            deployed = deploy(part) if shared is None else shared.take(at[rows], wanted)
             for name, column in model(part, deployed, wanted).items():
                 if name not in wanted or np.ndim(column) == 0 and start and np.ndim(found[name]) == 0 and found[name] == column:
                     continue

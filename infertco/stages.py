@@ -5,7 +5,6 @@ them to the load, the latencies and the money of each row. Facts are gathered wh
 that the wanted outputs need are run. Texts stay numbers until the end (`reasons.texts`).
 """
 
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -70,22 +69,10 @@ class Deployed(NamedTuple):
         """Figures that all deployments share as one value: cheaper in every formula that follows."""
         return _each(lambda x: x[0] if x.size > 1 and ((x == x[0]).all() or (x != x).all()) else x, self)
 
-    def take(self, at, want, rooms: dict) -> "Deployed":
-        """One entry for each number in `at`, as far as the wanted outputs need it.
-
-        `rooms`, kept between calls that do not use each other's results, holds the memory: fresh memory costs more than the gathering.
-        """
-        needed, number = self if want & SHARES else self._replace(law=self.law._replace(compute_s=())), count()
-
-        def taken(x):
-            if x.size == 1:
-                return x
-            key = next(number), len(at)
-            if key not in rooms:
-                rooms[key] = np.empty(len(at), x.dtype)
-            return x.take(at, mode="clip", out=rooms[key])
-
-        return _each(taken, needed)
+    def take(self, at, want) -> "Deployed":
+        """One entry for each number in `at`, as far as the wanted outputs need it."""
+        needed = self if want & SHARES else self._replace(law=self.law._replace(compute_s=()))
+        return _each(lambda x: x.take(at, mode="clip") if x.size > 1 else x, needed)
 
 
 def _each(change, x):
