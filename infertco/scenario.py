@@ -155,15 +155,11 @@ def evaluate(what=None, outputs=None, keep=(), base=None):
             part = columns.rows(rows)
             deployed = deploy(part) if shared is None else shared.take(at[rows], wanted)
             for name, column in model(part, deployed, wanted).items():
-                if name not in wanted or np.ndim(column) == 0 and start and np.ndim(found[name]) == 0 and found[name] == column:
+                if name not in wanted:
                     continue
-                if np.ndim(column) == 0 and start == 0:  # one value for all rows takes no room
-                    found[name] = column
-                    continue
-                if np.ndim(found.get(name, 0)) == 0:
-                    found[name] = np.full(columns.n, found[name]) if start else np.empty(columns.n, column.dtype)
+                if name not in found:
+                    found[name] = np.empty(columns.n, np.asarray(column).dtype)
                 found[name][rows] = column
-    found = {name: np.broadcast_to(column, columns.n) for name, column in found.items()}
     unasked = np.full(columns.n, np.nan)  # outputs of a load or a demand that no row names
     results = found | texts(columns, found, names)
     table = _inputs(columns, found)
