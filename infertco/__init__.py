@@ -6,11 +6,12 @@ A scenario is a row; a sweep is a table. `scenario()` makes one, `vary` changes 
 
 from . import catalog, units, values
 from .catalog import chips, models, sites, workloads
+from .plans import FleetPlan, PivotPlan
 from .scenario import Scenario, best, evaluate, frontier, scenario, sweep
-from .studies.fleet import FleetPlan, fleet
+from .studies.fleet import fleet
 
 __version__ = "0.1.0"
 __all__ = [
-    "FleetPlan", "Scenario", "best", "catalog", "chips", "evaluate", "fleet", "frontier", "models", "scenario", "sites", "sweep", "units", "values",
-    "workloads",
+    "FleetPlan", "PivotPlan", "Scenario", "best", "catalog", "chips", "evaluate", "fleet", "frontier", "models", "scenario", "sites", "sweep",
+    "units", "values", "workloads",
 ]  # fmt: skip

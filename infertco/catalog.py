@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from infertco import values
-from infertco.facts import DATE, Fact, applicable, fail, follow, label, nearest, rates, read, unknown
+from infertco.checking import nearest, unknown
+from infertco.facts import DATE, Fact, applicable, fail, follow, label, rates, read
 from infertco.facts import sources as read_sources
 from infertco.model_config import add_model, model_from_config  # noqa: F401, part of the interface
 from infertco.vocabulary import EXTRA_COLUMNS, FILES, SOURCES, WEAK

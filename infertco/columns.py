@@ -7,7 +7,8 @@ caller may give, shared by `Scenario.vary`, frames and parameters.
 import numpy as np
 
 from . import catalog, values
-from .values import CHOICES, ENGINE_FACTS, FIELDS, IDS, LOADS, OUTPUTS, OWNER, SLOS, WHOLE
+from .checking import check_numbers
+from .values import CHOICES, ENGINE_FACTS, FIELDS, IDS, LOADS, OUTPUTS, OWNER, SLOS
 
 CHUNK = 32768  # rows worked on at once: the arrays of a step then stay in the cache
 NUMBERED = 1 << 20  # up to here a table of all numbers is cheaper than a hash of those in use
@@ -27,49 +28,6 @@ def check_name(name: str) -> None:
         raise ValueError(f"no field named '{name}'{hint}")
     if name in values.TEXTS and name not in IDS + CHOICES:
         raise ValueError(f"{name} describes the {OWNER[name]} and cannot be varied")
-
-
-def check_numbers(name: str, given, nan_is_none: bool, fields=FIELDS, whole=WHOLE) -> np.ndarray:
-    """`given` as floats, within the field's allowed range; NaN passes only where it means "not named".
-
-    `fields` holds the field's metadata, `whole` the names that take whole numbers only.
-
-    Raises
-    ------
-    ValueError
-        Naming the field, the first bad value, and what is allowed.
-    """
-    try:
-        numbers = np.asarray(given, dtype=float)
-    except (TypeError, ValueError):
-        bad = next((x for x in np.ravel(np.asarray(given, dtype=object)) if not _is_number(x)), given)
-        raise ValueError(f"{name} must be a number, got {bad!r}") from None
-    meta = fields[name].metadata
-    low, high = meta["allowed"]
-    if numbers.size and low <= numbers.min() and numbers.max() <= min(high, 1e300) and not (meta["above"] and numbers.min() == low) and name not in whole:
-        return numbers  # the usual case: none of the tests below would find anything
-    bad = np.isinf(numbers) | (numbers < low) | (numbers > high)
-    if meta["above"]:
-        bad |= numbers == low
-    if not nan_is_none:
-        bad |= np.isnan(numbers)
-    if name in whole:
-        bad |= np.isfinite(numbers) & (numbers != np.floor(numbers))
-    if bad.any():
-        value = numbers[bad].flat[0]
-        kind = "a whole number " if name in whole else ""
-        least = f"above {low:g}" if meta["above"] else f"at least {low:g}"
-        most = "finite" if high == np.inf else f"at most {high:g}"
-        raise ValueError(f"{name} must be {kind}{least} and {most}, got {value:g}")
-    return numbers
-
-
-def _is_number(x) -> bool:
-    try:
-        float(x)
-    except (TypeError, ValueError):
-        return False
-    return True
 
 
 def choice_names(name: str) -> tuple[str, ...]:

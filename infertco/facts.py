@@ -8,12 +8,12 @@ import csv
 import math
 import re
 from collections import namedtuple
-from collections.abc import Iterable, Iterator
-from difflib import SequenceMatcher
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from infertco import units, values
+from infertco.checking import nearest, unknown
 from infertco.vocabulary import CONFIDENCE, CURRENCIES, EXTRA_COLUMNS, LONG, PARAMETERS, WIDE, WIDE_COLUMNS
 from infertco.vocabulary import SOURCE_KINDS as KINDS
 from infertco.vocabulary import SOURCES as SOURCE_COLUMNS
@@ -23,20 +23,6 @@ Layers = tuple[Path, ...]
 
 DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 NAN = float("nan")
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the most similar of `known`, beginnings counted as well, or `.` if none is similar."""
-    word = word.lower()
-    score = {k: max(SequenceMatcher(None, word, k.lower()[:n]).ratio() for n in (None, len(word))) for k in known}
-    best = max(score, key=score.get, default="")
-    return f"; did you mean '{best}'?" if word and score.get(best, 0) >= 0.6 else "."
-
-
-def unknown(what: str, word: str, known: Iterable[str]) -> str:
-    """`unknown kind 'gpuu'; did you mean 'gpu'? Known: gpu, tpu, ...`"""
-    known = tuple(known)
-    return f"unknown {what} '{word}'{nearest(word, known)} Known: {', '.join(known)}"
 
 
 def not_later(date: str, as_of: str | None) -> bool:

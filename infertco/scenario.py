@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from . import catalog, values
-from .columns import CHUNK, Columns, check_choice, check_name, check_numbers, choice_names, from_frame
+from .checking import check_numbers
+from .columns import CHUNK, Columns, check_choice, check_name, choice_names, from_frame
 from .reasons import assumptions, texts
 from .stages import deploy, model
 from .values import CHOICES, CHOSEN, FIELDS, FLEET, HEADLINE, IDS, LOADS, OUTPUTS, OWNER, SLOS

@@ -6,7 +6,7 @@ and the named facts behind sites and finance have words of their own, below.
 
 from dataclasses import fields
 
-from infertco import values
+from infertco import plans, values
 from infertco.values import quantity, text
 
 LONG = ("item", "parameter", "value", "unit", "low", "high", "source", "date", "confidence", "note")
@@ -116,6 +116,9 @@ PARAMETERS = {  # file: parameters of its items; "file/": of its named facts, th
         "hbm_bom_share": _own("1", "HBM, share of a chip's bill of materials", 0, 1),
         "bom_usd": _own("USD", "Bill of materials of one chip, memory and package included", 100, 1e5),
         "hbm_wafer_share": _own("1", "HBM, share of DRAM wafers", 0, 1),
+    },
+    "stories": _TITLE | _fields(plans.PivotPlan, leave_out=("story",)) | {
+        name: values.FIELDS[name].metadata for name in (*values.IDS, "tensor_parallel", "requests_per_user_day", "utilization")
     },
     "apis": _TITLE | {
         "vendor": text("Vendor", "Who sells it").metadata,

@@ -36,7 +36,7 @@ def test_deepseek_s_day():
 def test_two_million_users_in_one_call():
     table = ic.fleet(ic.scenario(), users=2e6, nines=[2, 3, 5])
     assert list(table["nines"].round(9)) == [2, 3, 5]
-    demand = 2e6 * 3 / 86400
+    demand = 2e6 * ic.scenario().value("requests_per_user_day") / 86400
     assert table["demand_requests_per_s"].to_numpy() == pytest.approx(demand)
     assert (table["replicas"] == np.ceil(demand * 1.41 / table["capacity_requests_per_s"])).all()
     assert table["spare_replicas"].is_monotonic_increasing and table["usd_per_month"].is_monotonic_increasing

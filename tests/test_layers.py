@@ -13,16 +13,18 @@ LONGEST = 350  # lines of code: no blanks, comments, docstrings
 
 # units - values -+- vocabulary - facts - catalog -+- columns - reasons - bill -+
 #                 +- kernel/ ----------------------+- stages - scenario ---+- studies/ -- views/ -- cli
-FACTS = {"units", "values", "vocabulary", "facts", "model_config", "catalog"}
+FACTS = {"units", "values", "checking", "plans", "vocabulary", "facts", "model_config", "catalog"}
 MODEL = FACTS | {"kernel", "columns", "reasons", "bill", "stages", "scenario"}
 ALLOWED = {
     "units": set(),
     "values": {"units"},
-    "vocabulary": {"units", "values"},  # the words of the data files
-    "facts": {"units", "values", "vocabulary"},  # the files, read and checked
+    "checking": {"values"},  # what a caller gave
+    "plans": {"values", "checking"},  # what studies ask beside the scenario
+    "vocabulary": {"units", "values", "plans"},  # the words of the data files
+    "facts": {"units", "values", "checking", "vocabulary"},  # the files, read and checked
     "model_config": {"units", "values", "vocabulary"},  # a config.json to a line of models.csv
     "data_pages": {"units", "vocabulary"},  # writes data/README.md and data/LICENSE.md
-    "catalog": {"units", "values", "vocabulary", "facts", "model_config"},
+    "catalog": {"units", "values", "checking", "vocabulary", "facts", "model_config"},
     "kernel": {"units", "values", "kernel"},
     "columns": FACTS,  # the fields of many rows
     "reasons": FACTS | {"kernel", "columns"},  # causes to words

@@ -5,19 +5,19 @@
 a replica keeps it, and what the fleet means for racks, for hired capacity, for failures and for credits stands beside.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 
 import numpy as np
 
 from infertco import catalog
-from infertco.columns import check_numbers, from_frame
+from infertco.columns import from_frame
 from infertco.kernel import cost, reliability
 from infertco.kernel import fleet as sizing
 from infertco.kernel.rows import chosen
+from infertco.plans import DAY_S, FleetPlan, made
 from infertco.scenario import Scenario, evaluate, scenario
-from infertco.values import LOADS, Number, quantity
+from infertco.values import LOADS
 
-DAY_S = 86400.0
 STEPS_PER_HOUR = 4
 MOST_EXACT = 3000  # replicas up to which racks are summed one by one
 RATES = 24  # arrival rates tried at once, twice: a rate to 1/500 of the capacity
@@ -28,35 +28,6 @@ OUTPUTS = [
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class FleetPlan:
-    """Who is served, how reliably, and what is hired; each a number or a 1-D array with one entry a plan."""
-
-    users: Number = quantity("Users", "1", "Users served; NaN: the demand of the scenario", (0, 1e11), above=True)
-    requests_per_user_day: Number = quantity("Requests a user", "request/day", "Of one user a day, mean over the week", (0, 1e6), above=True, default=3.0)
-    nines: Number = quantity("Nines", "1", "Nines of the share of time that enough replicas work; NaN: availability_target of the scenario", (0, 6))
-    scale_up_lag_s: Number = quantity("Scale-up lag", "s", "From ordering a hired replica until it serves", (0, 7 * DAY_S), default=600.0)
-    reserved_usd_per_hour: Number = quantity("Reserved price", "USD/h", "Of one chip held all the time; NaN: the chip's", (0, 1e4), above=True)
-    on_demand_usd_per_hour: Number = quantity("On-demand price", "USD/h", "Of one chip hired by the hour; NaN: the chip's", (0, 1e4), above=True)
-    rack_w: Number = quantity("Rack", "W", "Rated IT power of one rack; 41 kW is four servers of eight H100", (0, 1e7), above=True, default=41e3)
-    domain_replicas: Number = quantity("Replicas a domain", "1", "Replicas that one rack, row or site takes down with it", (1, 1e6), default=1.0)
-    domain_availability: Number = quantity("Domain availability", "1", "Share of time that such a rack, row or site works", (0, 1), above=True, default=1.0)
-    part_lead_time_s: Number = quantity("Lead time", "s", "From ordering a chip for the stock to its delivery", (0, 1e9), default=30 * DAY_S)
-    stock_fill: Number = quantity("Fill rate", "1", "Share of lead times that the stock of chips lasts", (0, 0.999999), default=0.95)
-    usd_per_mtok_sold: Number = quantity("Price sold at", "USD/Mtok", "Revenue of a million output tokens, prompts included; NaN: no word of credits", (0, 1e6))
-
-    def __post_init__(self):
-        lengths = set()
-        for field in fields(self):
-            given = check_numbers(field.name, getattr(self, field.name), nan_is_none=field.default != field.default, fields={field.name: field})
-            if given.ndim > 1 or given.size == 0:
-                raise ValueError(f"{field.name} must be a number or a 1-D array with at least one entry")
-            lengths |= {given.size} if given.ndim else set()
-            object.__setattr__(self, field.name, given if given.ndim else float(given))
-        if len(lengths) > 1:
-            raise ValueError(f"arrays of a plan must have one length, got {', '.join(map(str, sorted(lengths)))}")
-
-
 def fleet(what=None, plan: FleetPlan | None = None, **plans):
     """The fleet of each scenario under each plan, one row a pair, scenarios slowest.
 
@@ -65,7 +36,7 @@ def fleet(what=None, plan: FleetPlan | None = None, **plans):
     what : Scenario or DataFrame
         As for `evaluate`; its `demand_requests_per_s` stands where the plan names no users.
     plan : FleetPlan
-        Or its fields by name: `fleet(s, users=2e6, nines=[2, 3, 4])`.
+        Or its fields by name, and any of the scenario: `fleet(s, users=2e6, nines=[2, 3, 4])`.
 
     Returns
     -------
@@ -89,8 +60,8 @@ def fleet(what=None, plan: FleetPlan | None = None, **plans):
     its own, keeps the limits at that quantile. `pooled_replicas` would do if no request waited while any replica had room:
     `A + beta sqrt(A)` places, few of whose requests wait. Hours of the day are steps of a quarter of an hour.
     """
-    plan = _plan(plan, plans)
-    frame, base, at = _crossed(what, plan)
+    plan, more = made(FleetPlan, plan, plans, "a fleet plan")
+    frame, base, at = _crossed(what, plan, more)
     simple, frame = _staffed(frame, base)
     table = evaluate(frame, OUTPUTS, base=base)
     c = from_frame(frame, base)[0]
@@ -129,8 +100,8 @@ def hours(what=None, plan: FleetPlan | None = None, **plans):
     """
     import pandas as pd
 
-    plan = _plan(plan, plans)
-    frame, base, at = _crossed(what, plan)
+    plan, more = made(FleetPlan, plan, plans, "a fleet plan")
+    frame, base, at = _crossed(what, plan, more)
     if len(frame) != 1:
         raise ValueError(f"hours takes one scenario and one plan, got {len(frame)} pairs")
     frame = _staffed(frame, base)[1]
@@ -144,19 +115,11 @@ def hours(what=None, plan: FleetPlan | None = None, **plans):
     ))  # fmt: skip
 
 
-def _plan(plan, named) -> FleetPlan:
-    known = {field.name for field in fields(FleetPlan)}
-    for name in named:
-        if name not in known:
-            raise ValueError(f"no field of a fleet plan named '{name}'{catalog.nearest(name, known)}")
-    return replace(plan or FleetPlan(), **named)
-
-
-def _crossed(what, plan):
+def _crossed(what, plan, more):
     """(frame with a scenario and plan a row, scenario behind it, function that brings a field of the plan to the rows)."""
     import pandas as pd
 
-    base = what if isinstance(what, Scenario) else scenario()
+    base = (what if isinstance(what, Scenario) else scenario()).vary(**more)
     frame = what
     if what is None or isinstance(what, Scenario):
         arrays = {name: x for name, x in base.fields().items() if np.ndim(x)}
@@ -174,7 +137,7 @@ def _crossed(what, plan):
     if "utilization" in base.named:
         raise ValueError("utilization follows from the users or the demand; leave it out")
     if not demanded:
-        frame["demand_requests_per_s"] = users * at(plan.requests_per_user_day) / DAY_S
+        frame["demand_requests_per_s"] = users * from_frame(frame, base)[0].requests_per_user_day / DAY_S
     if not np.isnan(at(plan.nines)).all():
         frame["availability_target"] = np.minimum(1 - 10.0 ** -at(plan.nines), 0.999999)
     return frame, base, at

@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import numpy as np
 
 from infertco import catalog, values
-from infertco.columns import Columns, check_numbers, from_frame
+from infertco.checking import check_numbers
+from infertco.columns import Columns, from_frame
 from infertco.kernel import cost, layout, power, training
 from infertco.reasons import lacking, texts
 from infertco.scenario import Scenario, scenario

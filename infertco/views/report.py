@@ -15,7 +15,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from infertco import catalog, units, values
-from infertco.facts import unknown
+from infertco.checking import unknown
 from infertco.views import pages, tables
 
 SURE = {"measured": 3, "datasheet": 3, "vendor page": 3, "config": 3, "secondary config": 2, "press": 2}  # else 1 dot
