@@ -118,7 +118,7 @@ class PivotPlan(Plan):
     shortage_multiple: Number = quantity("Shortage", "1", "Cost of an hour of work without a chip for it, over that of a chip-hour: rent, or lost margin", (1, 100))
     fleet_policy: str = text("What is done with old chips", "Handed down to lower tiers, sold, or left idle", choices=("hand_down", "resell", "idle"))
     training_fabric_bytes_per_s: Number = quantity("Fabric for training", "byte/s", "Least scale-out link of a chip in the training tier", (0, 1e13))
-    window_months: Number = quantity("Window", "month", "Months added up before inference and training are compared", (1, 120))
+    window_months: Number = quantity("Window", "1", "Months added up before inference and training are compared", (1, 120))
 
 
 FIELDS = {field.name: field for plan in (FleetPlan, PivotPlan) for field in fields(plan)}

@@ -311,3 +311,47 @@ def train_flop(params, tokens, n_layers=0.0, d_attention=0.0, sequence_tokens=0.
 def break_even_tokens(training_tokens):
     """Tokens served after which inference has taken as much compute as training: `2 N T = 6 N D`. [token]"""
     return 3 * training_tokens
+
+
+def overtraining(params, training_tokens, served_tokens, law: Loss = SARDANA, served_over_trained=1.0):
+    """The model of the same loss that is cheapest to train and to serve: smaller, trained longer.
+
+    Parameters
+    ----------
+    params, training_tokens : Number
+        A model whose quality is wanted; NaN tokens: those optimal for training alone.
+    served_tokens : Number
+        Tokens served over its life, prompts included.
+    served_over_trained : Number
+        Price of a FLOP served over that of a FLOP trained: 1 counts FLOP, another number dollars.
+
+    Returns
+    -------
+    (params, tokens, cost, cost of the model given), costs in FLOP trained: `6 N D + r 2 N T`.
+
+    Notes
+    -----
+    `min 6 N D + 2 N T` at one loss [1]_. Below the size at which the loss is out of reach there is no model.
+
+    References
+    ----------
+    .. [1] Sardana et al., "Beyond Chinchilla-Optimal: Accounting for Inference in Language Model Scaling Laws", 2024, arXiv:2401.00448.
+
+    Examples
+    --------
+    >>> n, d, cost, given = overtraining(13e9, np.nan, 2e12)
+    >>> print(f"{float(given - cost):.2g} FLOP less, {float(1 - cost / given):.0%}")
+    1.7e+22 FLOP less, 17%
+    """
+    tokens = np.where(np.isnan(training_tokens), optimal_tokens(params, law), training_tokens)
+    wanted = loss(params, tokens, law)
+    steps = np.geomspace(1e-2, 1.0, 2001).reshape(-1, *(1,) * np.ndim(wanted + np.asarray(served_tokens, dtype=float) + served_over_trained))
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        size = steps * params
+        left = wanted - law.irreducible - law.a / np.power(size, law.alpha)
+        needed = np.where(left > 0, np.power(law.b / np.maximum(left, 1e-300), 1 / law.beta), np.inf)
+        needed = np.where(steps == 1.0, tokens, needed)
+        cost = size * (6 * needed + 2 * served_over_trained * served_tokens)
+    at = np.argmin(cost, axis=0)[None]
+    size, needed, cost = (np.take_along_axis(np.broadcast_to(x, cost.shape), at, axis=0)[0] for x in (size, needed, cost))
+    return size, needed, cost, params * (6 * tokens + 2 * served_over_trained * served_tokens)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from infertco import catalog, values
+from infertco import catalog, plans, values
 from infertco.columns import Columns, check_name
 from infertco.scenario import Scenario
 from infertco.scenario import scenario as default
@@ -144,7 +144,8 @@ def quantile(facts: pd.DataFrame, z: np.ndarray) -> np.ndarray:
         fall = width - rise
         left, right = low[~log] + np.sqrt(u * width * rise), high[~log] - np.sqrt((1 - u) * width * fall)
         out[:, ~log] = np.where(u * width < rise, left, right)
-    allowed = [(0.0, np.inf) if name in ERRORS else values.FIELDS[name].metadata["allowed"] for name in facts["field"]]
+    known = values.FIELDS | plans.FIELDS  # an error of the model is neither, and positive
+    allowed = [known[name].metadata["allowed"] if name in known else (0.0, np.inf) for name in facts["field"]]
     return np.clip(out, *np.array(allowed).reshape(-1, 2).T)
 
 
