@@ -1,7 +1,3 @@
-    n = len(known)
-    numbers = np.tile(known["value"].to_numpy(float), (2 * n + 1, 1))
-    for k, z in ((1, -Z80), (n + 1, Z80)):
-        numbers[np.arange(n) + k, np.arange(n)] = quantile(known, np.full((1, n), z))[0]
 """The pivot: serving and training month by month in compute, power and money, and when the one overtakes the other.
 
 A story (data/stories.csv) says who asks, what is trained and how fast both grow; a `PivotPlan` changes it. `pivot` turns
@@ -464,8 +460,9 @@ def drivers(what=None, plan=None, measure="spend", most=10, **named):
     scn, plan, facts = told(what, plan, named)
     known, months = uncertain(scn, facts), calendar(facts.first_month, facts.last_month)
     n = len(known)
-    z = np.concatenate([np.zeros((1, n)), -Z80 * np.eye(n), Z80 * np.eye(n)])
-    numbers = quantile(known, z)
+    numbers = np.tile(known["value"].to_numpy(float), (2 * n + 1, 1))
+    for k, z in ((1, -Z80), (n + 1, Z80)):
+        numbers[np.arange(n) + k, np.arange(n)] = quantile(known, np.full((1, n), z))[0]
     drawn = SimpleNamespace(**vars(facts))
     for name, column in zip(known["field"], numbers.T, strict=True):
         setattr(drawn, name, column)
