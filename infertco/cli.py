@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 import infertco as ic
-from infertco import catalog, values
+from infertco import catalog, plans, values
 from infertco.printing import aligned, as_json, as_text, error_table, fact_lines
 
 PLURALS = {f"{name}s": name for name in values.IDS}
@@ -44,12 +44,13 @@ def parsed(name: str, typed):
     typed = "" if typed is None else str(typed).strip()
     if typed.lower() in ("", "none"):
         return None
-    if name in values.TEXTS or name == "as_of":
+    known = values.FIELDS | plans.FIELDS
+    if name in ("as_of", "series") or known[name].metadata["unit"] == "text":
         return typed
     try:
         return int(typed) if typed.lstrip("+-").isdigit() else float(typed)
     except ValueError:
-        low, high = values.FIELDS[name].metadata["allowed"]
+        low, high = known[name].metadata["allowed"]
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, got '{typed}'") from None
 
 
@@ -74,15 +75,15 @@ def read_yaml(path: str) -> dict:
         raise ValueError(f"{path} is not YAML: {error}") from None
 
 
-def parameters(pairs=(), file=None) -> dict:
-    """The fields asked for: those of the file, then those typed."""
+def parameters(pairs=(), file=None, *more: str) -> dict:
+    """The fields asked for, those of `more` among them: those of the file, then those typed."""
     asked = read_yaml(file) if file else {}
     for pair in pairs:
         name, equals, typed = pair.partition("=")
         if not equals:
             raise ValueError(f"-p takes field=value, got '{pair}'")
         asked[name.strip()] = typed
-    return fields(asked, *PLURALS)
+    return fields(asked, *PLURALS, *more)
 
 
 def scenario_and_axes(asked: dict) -> tuple:
@@ -92,6 +93,13 @@ def scenario_and_axes(asked: dict) -> tuple:
         for item in ids:
             catalog.check_id(kind, item, asked.get("as_of"))
     return ic.scenario(**{name: value for name, value in asked.items() if name not in PLURALS}), axes
+
+
+def checked(asked: dict) -> None:
+    """Fields of the scenario and of the plans, before anything runs."""
+    for plan in plans.PLANS:
+        plan(**{name: asked[name] for name in plans.names(plan) if asked.get(name) is not None})
+    scenario_and_axes({name: value for name, value in asked.items() if name not in plans.FIELDS and name != "series"})
 
 
 def overlaid(ctx, param, path):
@@ -159,12 +167,17 @@ def cli():
 @click.option("--out", default="reports", show_default=True, metavar="DIR", help="Where to write it.")
 def report(name, pairs, file, grid, to, out):
     """Run a notebook and write it as HTML and PDF. NAME: a notebook without its number; none: the briefing."""
-    asked, rows = parameters(pairs, file), [{}]
+    asked, rows = parameters(pairs, file, *plans.FIELDS, "series"), [{}]
     if grid:
         with open(grid, newline="", encoding="utf-8") as lines:
             rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(lines)]
     for row in rows:
-        scenario_and_axes(asked | fields(row, *PLURALS))
+        checked(asked | fields(row, *PLURALS, *plans.FIELDS))
+    if asked.get("series"):
+        from infertco.studies.pivot import read_series
+
+        table = read_series(asked["series"])
+        asked["series"] = {"month": [f"{month:%Y-%m}" for month in table.index]} | {name: table[name].tolist() for name in table}
     from infertco.views.report import build
 
     for path in build(name, asked, [kind.strip() for kind in to.split(",")], out, grid):

@@ -121,4 +121,10 @@ class PivotPlan(Plan):
     window_months: Number = quantity("Window", "1", "Months added up before inference and training are compared", (1, 120))
 
 
-FIELDS = {field.name: field for plan in (FleetPlan, PivotPlan) for field in fields(plan)}
+PLANS = (FleetPlan, PivotPlan)
+FIELDS = {field.name: field for plan in PLANS for field in fields(plan)}
+
+
+def names(plan) -> list[str]:
+    """Names of the fields of a plan."""
+    return [field.name for field in fields(plan)]

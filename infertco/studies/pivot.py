@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from infertco import catalog, values
-from infertco.kernel import cost, demand, training
+from infertco.kernel import cost, demand
 from infertco.plans import PivotPlan, made
 from infertco.scenario import Scenario, evaluate, scenario
 from infertco.stages import Z80
@@ -34,7 +34,8 @@ KEPT = ("chip", "model", "workload", "site", "tensor_parallel", "requests_per_us
 HOURS = cost.HOURS / 12
 OWN_SERIES = ("users", "requests", "serving_chips", "training_chips")
 NOT_DRAWN = (  # choices of the one who plans, and what only the fleet asks
-    "window_months", "training_chips", "refresh_years", "buy_ahead_years", "resale_share", "lead_time_years", "shortage_multiple", "training_fabric_bytes_per_s",
+    "window_months", "training_chips", "refresh_years", "buy_ahead_years", "resale_share", "lead_time_years", "shortage_multiple",
+    "training_fabric_bytes_per_s",
 )  # fmt: skip
 ADOPTED_BY = dict(bass=("innovation_rate", "imitation_rate"), logistic=("user_growth_per_year",), exponential=("user_growth_per_year",), steady=())
 
@@ -78,13 +79,13 @@ def pivot(what: Scenario | None = None, plan: PivotPlan | None = None, draws: in
     scn, plan, facts = told(what, plan, named)
     months = calendar(facts.first_month, facts.last_month)
     own = _own(series, months)
-    middle = _path(scn, facts, months, own)
+    middle = path(scn, facts, months, own)
     paths = _table(middle, months)
     found = middle
     if draws:
         drawn, prices = _drawn(scn, facts, draws, seed, own)
-        found = _path(scn, drawn, months, own, prices)
-    dates = {name: _years(months, crossing(found, name, facts.window_months)) for name in MEASURES}
+        found = path(scn, drawn, months, own, prices)
+    dates = {name: years(months, crossing(found, name, facts.window_months)) for name in MEASURES}
     bands = {name: _bands(months, share(found, name, drawn.window_months if draws else facts.window_months)) for name in MEASURES}
     bands["tokens"] = _bands(months, found.tokens)
     return Pivot(paths, _crossings(middle, months, dates, facts, bool(draws)), dates, bands, facts.table, scn, plan)
@@ -196,7 +197,7 @@ def _laid(own, name, path):
     return np.where(np.isfinite(mine), mine, mine[end] * path / path[end])
 
 
-def _path(scn, f, months, own, prices=None):
+def path(scn, f, months, own, prices=None):
     """Every month of one path, or of as many as the numbers of `f` have entries; arrays (months,) or (months, draws)."""
     shape = (-1, *(1,) * max(np.ndim(x) for x in vars(f).values() if isinstance(x, (float, np.ndarray))))
     t = (np.arange(len(months)) / 12).reshape(shape)
@@ -400,7 +401,8 @@ def crossing(p, measure, window=12):
     return demand.crossing(*(demand.window_sum(getattr(p, f"{name}_{measure}"), window) for name in ("inference", "training")))
 
 
-def _years(months, at):
+def years(months, at):
+    """Decimal years of months counted from the first."""
     return np.atleast_1d(months[0].year + (months[0].month - 1 + np.asarray(at, dtype=float)) / 12)
 
 
@@ -424,8 +426,8 @@ def _crossings(middle, months, dates, facts, drawn):
         inference, trained = (np.log(getattr(middle, f"{part}_{name}")) for part in ("inference", "training"))
         year = min(12, len(months) - 1)
         pace = [np.expm1((path[year] - path[0]) * 12 / year) for path in (inference, trained)]
-        closed = demand.crossing_years(np.exp(trained[0] - inference[0]), *pace)
-        rows.append(dict(measure=name, path=float(_years(months, crossing(middle, name, facts.window_months))[0]), date=mid, date_low=low, date_high=high,
+        closed = demand.crossingyears(np.exp(trained[0] - inference[0]), *pace)
+        rows.append(dict(measure=name, path=float(years(months, crossing(middle, name, facts.window_months))[0]), date=mid, date_low=low, date_high=high,
                          never=np.isnan(each).mean(), before=(each <= first).mean(), closed_form=first + closed))  # fmt: skip
     return pd.DataFrame(rows).replace(np.inf, np.nan) if not drawn else pd.DataFrame(rows)
 
@@ -446,110 +448,3 @@ def _table(p, months):
 def need(found: Pivot):
     """Chips that must stand in each tier, a month a row, in chips of the first month: what `studies.vintages` takes."""
     return found.paths[["month", "training_chips", "premium_chips", "batch_chips"]]
-
-
-# ------------------------------------------------------------------ what moves the date
-
-
-def drivers(what=None, plan=None, measure="spend", most=10, **named):
-    """How far each input that is not known moves the date: a row an input, its P10 and P90 and the dates there, widest first."""
-    import pandas as pd
-
-    from infertco.studies.ranges import quantile
-
-    scn, plan, facts = told(what, plan, named)
-    known, months = uncertain(scn, facts), calendar(facts.first_month, facts.last_month)
-    n = len(known)
-    numbers = np.tile(known["value"].to_numpy(float), (2 * n + 1, 1))
-    for k, z in ((1, -Z80), (n + 1, Z80)):
-        numbers[np.arange(n) + k, np.arange(n)] = quantile(known, np.full((1, n), z))[0]
-    drawn = SimpleNamespace(**vars(facts))
-    for name, column in zip(known["field"], numbers.T, strict=True):
-        setattr(drawn, name, column)
-    at = _years(months, crossing(_path(scn, drawn, months, {}), measure, facts.window_months))
-    table = pd.DataFrame(dict(field=known["field"], label=known["label"], unit=known["unit"], low=np.diag(numbers[1 : n + 1]), high=np.diag(numbers[n + 1 :]),
-                              date_low=at[1 : n + 1], date_high=at[n + 1 :], date=at[0]))  # fmt: skip
-    end = months[-1].year + months[-1].month / 12
-    swing = (table["date_high"].fillna(end) - table["date_low"].fillna(end)).abs()
-    return table.assign(swing=swing).sort_values("swing", ascending=False, kind="stable", ignore_index=True).head(most)
-
-
-def elasticities(what=None, plan=None, measure="spend", step=0.01, **named):
-    """Years that the date moves for one per cent more of each input: a row an input, largest first."""
-    import pandas as pd
-
-    scn, plan, facts = told(what, plan, named)
-    known, months = uncertain(scn, facts), calendar(facts.first_month, facts.last_month)
-    drawn, n = SimpleNamespace(**vars(facts)), len(known)
-    for i, row in enumerate(known.itertuples()):
-        column = np.full(n + 1, row.value)
-        column[i + 1] *= 1 + step
-        setattr(drawn, row.field, column)
-    at = _years(months, crossing(_path(scn, drawn, months, {}), measure, facts.window_months))
-    table = pd.DataFrame(dict(field=known["field"], label=known["label"], value=known["value"], years_per_percent=(at[1:] - at[0]) * 0.01 / step))
-    return table.iloc[np.argsort(-table["years_per_percent"].abs().fillna(0.0).to_numpy(), kind="stable")].reset_index(drop=True)
-
-
-def surface(x: str, y: str, what=None, plan=None, measure="spend", steps=6, **named):
-    """The date over two inputs, each from its low to its high: columns of the two and `date`; NaN never."""
-    import pandas as pd
-
-    scn, plan, facts = told(what, plan, named)
-    known, months = uncertain(scn, facts).set_index("field"), calendar(facts.first_month, facts.last_month)
-    for name in (x, y):
-        if name not in known.index:
-            raise ValueError(f"{name} has no range in this story{catalog.nearest(name, known.index)}")
-    spans = [np.linspace(known.loc[name, "low"], known.loc[name, "high"], steps) for name in (x, y)]
-    drawn = SimpleNamespace(**vars(facts))
-    grid = [axis.ravel() for axis in np.meshgrid(*spans, indexing="ij")]
-    setattr(drawn, x, grid[0])
-    setattr(drawn, y, grid[1])
-    at = _years(months, crossing(_path(scn, drawn, months, {}), measure, facts.window_months))
-    return pd.DataFrame({x: grid[0], y: grid[1], "date": at})
-
-
-def overtraining(what=None, plan=None, served_tokens=(0, 1e12, 1e13, 1e14), **named):
-    """How large a model to train for the loss of the story's, given the tokens it will serve: in FLOP, and in dollars at each phase's own price.
-
-    Returns
-    -------
-    DataFrame
-        counted (flop, usd), served_tokens, params, tokens, saving_share (against the model given, at its own tokens).
-
-    Notes
-    -----
-    A FLOP served costs more than one trained, as decoding waits for memory: the ratio is what the kernels say of this
-    scenario's chip-seconds, with the chip-hours' own prices. Laws are of dense models; a mixture is taken at its active parameters.
-    """
-    import pandas as pd
-
-    scn, plan, facts = told(what, plan, named)
-    months = calendar(facts.first_month, facts.last_month)
-    middle = _path(scn, facts, months[:2], {})
-    served = middle.inference_spend[0] / middle.inference_flop[0]
-    own = middle.training_spend[0] / middle.training_flop[0]
-    id = facts.trained_model or scn.model.model
-    size, tokens = (float(catalog.models(scn.as_of)[name][id]) for name in ("active_params", "training_tokens"))
-    rows = []
-    for counted, ratio in (("flop", 1.0), ("usd", served / own)):
-        n, d, paid, given = training.overtraining(size, tokens, np.asarray(served_tokens, dtype=float), served_over_trained=ratio)
-        columns = dict(counted=counted, served_over_trained=ratio, served_tokens=np.asarray(served_tokens, float), params=n, tokens=d)
-        rows.append(pd.DataFrame(columns | dict(saving_share=1 - paid / given)))
-    return pd.concat(rows, ignore_index=True)
-
-
-# ------------------------------------------------------------------ what others say
-
-
-def published(parameter: str, as_of=None):
-    """Statements of data/demand.csv of one parameter: month (of the date, or the middle of its year), value, low, high, who, kind, title, source."""
-    import pandas as pd
-
-    facts = catalog.demand(as_of)
-    titles = facts[facts["parameter"] == "title"].drop_duplicates("item").set_index("item")["value"]
-    found = facts[(facts["parameter"] == parameter) & (facts["confidence"] != "unverified")].copy()
-    dates = found["date"].astype(str)
-    month = pd.to_datetime(dates.where(dates.str.len() > 4, dates + "-07").str[:7])
-    return found.assign(month=month, title=found["item"].map(titles), value=found["value"].astype(float))[
-        ["item", "title", "month", "value", "low", "high", "who", "kind", "source"]
-    ].sort_values("month", ignore_index=True)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
-from infertco import catalog, units, values
+from infertco import catalog, plans, units, values
 from infertco.checking import unknown
 from infertco.views import pages, tables
 
@@ -59,10 +59,17 @@ def table(frame, title: str = "", subtitle: str = "", source: str = "", rows: in
     return Shown("table", title, subtitle=[subtitle] if subtitle else [], source=source, **grid)
 
 
-def assumptions(scenario, title: str = "What this report assumes, and how sure it is") -> Shown:
-    """Every input in force: value, unit, range, sureness in dots, source and date; grouped as the sliders are."""
+def assumptions(scenario, title: str = "What this report assumes, and how sure it is", more=None) -> Shown:
+    """Every input in force: value, unit, range, sureness in dots, source and date; grouped as the sliders are.
+
+    `more` holds the inputs of a study beside the scenario, in the same columns.
+    """
     frame, rows = scenario.assumptions(), []
-    for part in values.VALUES:
+    if more is not None:
+        import pandas as pd
+
+        frame = pd.concat([more[more["value"].astype(str) != ""], frame], ignore_index=True)
+    for part in (*dict.fromkeys([*([] if more is None else more["part"]), *values.VALUES]),):
         found = frame[frame["part"] == part]
         if len(found):
             rows.append(": ".join(filter(None, [part.capitalize(), found["id"].iloc[0].replace("default", "")])))
@@ -85,6 +92,8 @@ def _assumption(row, scenario):
         word = tables.head(name, as_word[1] if base in units.PREFIXES else "").removeprefix(row["label"]).strip(", ")
         between = units.span(*ends, base, joint="–", **how) if len(ends) == 2 else ""
     said = tables.text(name, value, **how)
+    if row["changed"] and name in plans.FIELDS:
+        return [row["label"], said, word, "", 1, "set for this report"]
     if row["changed"]:
         default = scenario.vary(**{name: None}).value(name)
         said = dict(text=said, was=tables.text(name, default, **how))
@@ -164,13 +173,19 @@ def _defaults(notebook):
 
 
 def _arranged(chosen, notebook):
-    """Parameters as the notebook takes them: those of its cell by name, any other field inside `fields`."""
+    """Parameters as the notebook takes them: those of its cell by name, other fields inside `fields` or `plan`."""
     known = _defaults(notebook)
-    others = {key: value for key, value in chosen.items() if key not in known}
-    for key in others:
-        if "fields" not in known or key not in (*values.FIELDS, "as_of"):
-            raise ValueError(unknown("parameter", key, [*known, *(values.FIELDS if "fields" in known else ())]))
-    return {k: v for k, v in chosen.items() if k in known} | (dict(fields=others) if others else {})
+    inside = dict(fields=(*values.FIELDS, "as_of"), plan=tuple(plans.FIELDS))
+    found, allowed = {}, [name for where, names in inside.items() if where in known for name in names]
+    for key, value in chosen.items():
+        where = next((where for where, names in inside.items() if where in known and key in names), None)
+        if key in known:
+            found[key] = value
+        elif where:
+            found.setdefault(where, {})[key] = value
+        else:
+            raise ValueError(unknown("parameter", key, [*known, *allowed]))
+    return found
 
 
 def _grid(path, common, stem, notebook):
