@@ -390,3 +390,112 @@ def _flows(case, done):
     names = np.array([*TIERS, "bought"], dtype=object)
     table = dict(period_from=case.months[np.maximum(t - 1, 0)], period_to=case.months[t], tier_from=names[origin], tier_to=names[tier])
     return pd.DataFrame(table | _named(case, row) | dict(chips=flows[t, row, origin, tier]))
+
+
+# --- what a training chip is worth as a server, and how many to hold
+
+
+def stranded_value(scenario: Scenario, chips=None):
+    """What a dollar in each chip loses by decoding: `1 - (its tokens for a dollar) / (those of the best chip to decode on)`.
+
+    Parameters
+    ----------
+    scenario : Scenario
+        What is served, within its limits, at its site.
+    chips : list of ids, optional
+        Those compared; available chips with a price if None.
+
+    Returns
+    -------
+    DataFrame
+        A row a chip, least stranded first: `chip`, `tokens_per_usd`, `tensor_parallel` (the best), `stranded_share` [1],
+        `fabric_usd` (network and scale-up, which a small decoder does not need), `fabric_share` of the installed price,
+        `reason`. NaN where the chip serves nothing within the limits.
+
+    Notes
+    -----
+    All of a chip's cost counts, the compute and fabric that decoding leaves idle as well; tokens are output tokens at
+    the scenario's utilization.
+    """
+    import pandas as pd
+
+    known = catalog.chips(scenario.as_of)
+    known = known[(known["status"] == "available") & known["chip_usd"].notna()] if chips is None else known.loc[_ids(chips, scenario.as_of)]
+    frame = pd.DataFrame([(chip, ways) for chip in known.index for ways in WAYS], columns=["chip", "tensor_parallel"])
+    found = evaluate(frame, ["tokens_per_usd", "meets_slo", "reason"], base=scenario.vary(tensor_parallel=None, pipeline_parallel=None, batch=None))
+    found["tokens_per_usd"] = found["tokens_per_usd"].where(found["meets_slo"])
+    order = found.assign(lost=found["tokens_per_usd"].isna()).sort_values(["lost", "tokens_per_usd"], ascending=[True, False], kind="stable")
+    table = order.drop_duplicates("chip")[["chip", "tokens_per_usd", "tensor_parallel", "reason"]].reset_index(drop=True)
+    facts = known.loc[list(table["chip"])].reset_index(drop=True)
+    fabric = facts["network_usd"] + facts["scale_up_usd"]
+    share = 1 - table["tokens_per_usd"] / table["tokens_per_usd"].max()
+    return table.assign(stranded_share=share, fabric_usd=fabric, fabric_share=fabric / (fabric + facts["chip_usd"] + facts["host_usd"]))
+
+
+def _ids(chips, as_of):
+    for chip in chips:
+        catalog.check_id("chip", chip, as_of)
+    return list(chips)
+
+
+def waiting(needs, scenario: Scenario, plan: PivotPlan):
+    """How many chips to order now for a need that is not known yet, and what it is worth to wait.
+
+    Parameters
+    ----------
+    needs : array (draws,)
+        Chips, of the generation bought now, that will be needed once what is ordered now is delivered.
+    scenario : Scenario
+        The chip bought and its finance.
+    plan : PivotPlan
+        `lead_time_years, resale_share, shortage_multiple`.
+
+    Returns
+    -------
+    DataFrame
+        One row: `held_chips`, `critical_share`, `enough_share` (of draws), `idle_chips` and `short_chips` (means),
+        the terms of one chip `cost_usd, resale_usd, shortage_usd`; expected costs `hold_usd` (ordering `held_chips` now,
+        the rest later), `wait_usd` (nothing now, all once the need is known), `mean_usd` (the mean need now) and
+        `known_usd` (were the need known now); `information_usd` (hold less known), `waiting_usd` (mean less wait: what
+        waiting saves beside ordering for the mean; below 0 it costs).
+
+    Notes
+    -----
+    A newsvendor over one lead time L, all in dollars per chip: `cost` is a new one's price; `resale` what it fetches an L
+    later, `resale_share (1 + g)^-L`; `shortage` a new one's price an L later, `(1 + g)^-L`, discounted as it is, and
+    meanwhile `shortage_multiple` times the capital and running of a chip, less the running that is saved. Ordering later
+    buys what the need turns out to be, at that later price, and is short of it until then; where that is cheaper than a
+    chip now, none is held. That a chip an L old and a new one of the same work are worth the same is the market's price.
+    """
+    import pandas as pd
+
+    for name in ("lead_time_years", "resale_share", "shortage_multiple"):
+        if np.ndim(getattr(plan, name)) or np.isnan(getattr(plan, name)):
+            raise ValueError(f"waiting needs one {name}; give it in the plan or its story")
+    needs = np.asarray(needs, dtype=float)
+    if needs.ndim != 1 or not needs.size or not (np.isfinite(needs) & (needs >= 0)).all():
+        raise ValueError("needs must be a 1-D array of numbers of at least 0, one a draw")
+    base = scenario if scenario.finance.ownership != "cloud" else scenario.vary(ownership="colo")
+    served = _served(base.vary(demand_requests_per_s=None, batch=None))[1]
+    if not served["ok"]:
+        raise ValueError(f"{base.chip.chip} with {base.model.model}: {served['reason']}")
+    rate, lead, fall = _rates(base, served["active_w_per_chip"]), plan.lead_time_years, base.finance.price_performance_per_year
+    price, hours = rate["price_usd"], cost.HOURS * lead
+    running = hours * (rate["by_chip"] + rate["by_power"] + rate["busy_w"] * rate["usd_per_w_hour"])
+    worth = (1 + base.finance.cost_of_capital) ** -lead * float(cost.market_share(lead, fall))
+    resale, later = plan.resale_share * worth * rate["resold_usd"], worth * price
+    shortage = later + plan.shortage_multiple * (hours * rate["capital_per_hour"] + running) - running
+    amount, _, ratio = (float(x) for x in stock.held(needs, price, resale, shortage))
+    amount = amount if shortage > price else 0.0
+
+    def expected(ordered):
+        idle, short = np.maximum(ordered - needs, 0.0).mean(), np.maximum(needs - ordered, 0.0).mean()
+        return idle, short, price * ordered - resale * idle + shortage * short
+
+    (idle, short, hold), wait, mean = expected(amount), expected(0.0)[2], expected(needs.mean())[2]
+    known = min(price, shortage) * needs.mean()
+    return pd.DataFrame([dict(
+        held_chips=amount, critical_share=ratio, enough_share=(needs <= amount).mean(), idle_chips=idle, short_chips=short, cost_usd=price,
+        resale_usd=resale, shortage_usd=shortage, hold_usd=hold, wait_usd=wait, mean_usd=mean, known_usd=known, information_usd=hold - known,
+        waiting_usd=mean - wait,
+    )])  # fmt: skip
