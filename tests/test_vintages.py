@@ -170,25 +170,29 @@ def test_old_chips_do_their_own_work_where_they_may():
     served = ic.sweep(BASE, ["output_tokens_per_s_per_chip", "meets_slo"], chip=["h200-sxm", "h100-sxm"], tensor_parallel=[1, 2, 4, 8, 16])
     best = served[served["meets_slo"]].groupby("chip", observed=True)["output_tokens_per_s_per_chip"].max()
     assert case.work[0, study.PREMIUM] == pytest.approx(best["h200-sxm"] / best["h100-sxm"]) and case.work[1, study.PREMIUM] == 1
-    small = study.vintages(growing(), BASE, plan(training_chip="l4", training_fabric_bytes_per_s=1e9, fleet_policy="hand_down"))
+    free = BASE.vary(colo_usd_per_kw_month=0.0, usd_per_kwh=0.001, maintenance_share=0.0, insurance_share=0.0, staff_usd_per_kw_year=0.0)
+    small = study.vintages(growing(), free, plan(training_chip="l4", training_fabric_bytes_per_s=1e9))
+    assert set(small.stock.loc[small.stock["chip"] == "l4", "eligible"]) == {"training, batch"}
     moved = small.flows[small.flows["tier_from"] == "training"]
-    assert set(moved["tier_to"]) == {"training", "sold"} and set(small.stock.loc[small.stock["chip"] == "l4", "eligible"]) == {"training"}
+    assert set(moved["tier_to"]) == {"training", "batch", "sold"}  # where running is free, whatever may work does, and no further
+    dear = study.vintages(growing(), BASE, plan(training_chip="l4", training_fabric_bytes_per_s=1e9)).flows
+    assert set(dear.loc[dear["tier_from"] == "training", "tier_to"]) == {"training", "sold"}  # its power costs more than a new chip
 
 
 @pytest.mark.parametrize(
     "changes, planned, said",
     [
-        (dict(chip="l4"), dict(training_chip="h100-sxm"), "no chip for the premium tier: l4 with llama-3.1-70b: llama-3.1-70b does not fit.* would do"),
-        (dict(tpot_slo_s=1e-4), {}, "no chip for the premium tier: h100-sxm .*misses the TPOT limit; no chip of the catalog would do"),
+        (dict(chip="l4"), dict(training_chip="h100-sxm"), "no chip for the premium tier: l4 with llama-3.1-70b: misses the .* limit; .* would do"),
+        (dict(tpot_slo_s=1e-4), {}, "no chip for the premium tier: h100-sxm .*misses .*TPOT limit; no chip of the catalog would do"),
         (
             {},
             dict(training_fabric_bytes_per_s=1e12),
             "no chip for the training tier: h100-sxm has a scale-out link of 50 GB/s, training asks for 1000 GB/s; no",
         ),
         ({}, dict(training_fabric_bytes_per_s=80e9), r"training asks for 80 GB/s; \S+ would do"),
-        ({}, dict(training_chip="rtx-pro-5000"), "rtx-pro-5000 has no figure for scale_out_bytes_per_s"),
+        ({}, dict(training_chip="rtx-pro-5000"), "rtx-pro-5000 has no figure for scale_out_bytes_per_s .overlay chips.csv: rtx-pro-5000,"),
         ({}, dict(training_chip="h1000-sxm"), "unknown chip 'h1000-sxm'; did you mean 'h100-sxm'"),
-        ({}, dict(training_chip="rubin", training_fabric_bytes_per_s=1e9), "rubin has no figure for chip_usd.*overlay chips.csv"),
+        ({}, dict(training_chip="ampereone-a192-32x", training_fabric_bytes_per_s=1e9), "ampereone-a192-32x has no figure for chip_usd.*overlay chips.csv"),
         ({}, dict(refresh_years=float("nan")), "the fleet needs one refresh_years"),
         ({}, dict(fleet_policy=""), "the fleet needs a fleet_policy: one of hand_down"),
     ],
@@ -218,7 +222,7 @@ def test_stranded_value_is_one_less_the_ratio_of_tokens_for_a_dollar():
         "tokens_per_usd"
     ]
     assert table["stranded_share"].iloc[0] == 0 and table.loc["h100-sxm", "stranded_share"] == pytest.approx(1 - best["h100-sxm"] / best["b200-sxm"])
-    assert np.isnan(table.loc["l4", "stranded_share"]) and "does not fit" in table.loc["l4", "reason"]
+    assert np.isnan(table.loc["l4", "stranded_share"]) and "misses the" in table.loc["l4", "reason"]
     with pytest.raises(ValueError, match="unknown chip 'h10'"):
         study.stranded_value(BASE, ["h10"])
 

@@ -17,7 +17,7 @@ import numpy as np
 from infertco import catalog
 from infertco.kernel import cost, power, stock
 from infertco.plans import PivotPlan
-from infertco.scenario import Scenario, evaluate
+from infertco.scenario import Scenario, best, evaluate
 
 TIERS = ("training", "premium", "batch", "idle", "sold", "retired")
 TRAINING, PREMIUM, BATCH, IDLE, SOLD, RETIRED = range(6)
@@ -28,7 +28,8 @@ ASKED = ("refresh_years", "buy_ahead_years", "resale_share", "energy_gain_per_ye
 BY_POWER = ("building", "upkeep", "space", "staff")  # hourly terms in proportion to rated power; a building stays when chips go
 BY_CHIP = ("maintenance", "insurance", "software")
 WAYS = (1.0, 2.0, 4.0, 8.0, 16.0)  # tensor parallelism tried
-SERVED = ["output_tokens_per_s_per_chip", "meets_slo", "fits_memory", "active_w_per_chip", "usd_per_mtok", "reason"]
+SERVED = ["output_tokens_per_s_per_chip", "meets_slo", "active_w_per_chip", "reason"]
+DECODED = ["tokens_per_usd", "meets_slo", "fits_memory", "tpot_s", "chips_per_replica", "reason"]
 MONEY = ("bought_usd", "running_usd", "resale_usd", "stranded_usd", "energy_j")
 
 
@@ -190,9 +191,9 @@ def _served(base, ids=None):
     frame = pd.DataFrame(asked, columns=["chip", "tensor_parallel", "ttft_slo_s", "tpot_slo_s"])
     free = base.vary(tensor_parallel=None, pipeline_parallel=None, ttft_slo_s=np.nan, tpot_slo_s=np.nan)
     found = evaluate(frame.drop(columns=[] if ids is not None else "chip"), SERVED, base=free)
-    rate = np.where(found["meets_slo"], found["output_tokens_per_s_per_chip"], np.nan).reshape(-1, len(WAYS))
-    best = np.argmax(np.nan_to_num(rate, nan=-1.0), axis=1) + np.arange(len(rate)) * len(WAYS)
-    rows = found.iloc[best].assign(ok=~np.isnan(rate).all(axis=1))
+    rate, meets = found["output_tokens_per_s_per_chip"].to_numpy(), found["meets_slo"].to_numpy()
+    order = np.where(meets, rate, np.where(np.isnan(rate), -2.0, -1.0)).reshape(-1, len(WAYS))  # without any, the row that got furthest
+    rows = found.iloc[np.argmax(order, axis=1) + np.arange(len(order)) * len(WAYS)].assign(ok=order.max(axis=1) >= 0)
     rows["output_tokens_per_s_per_chip"] = np.where(rows["ok"], rows["output_tokens_per_s_per_chip"], np.nan)
     return rows.to_dict("records")
 
@@ -224,7 +225,8 @@ def _check(lines, judged, most, plan):
     chip, wanted = lines[0].chip, plan.training_fabric_bytes_per_s
     if most[:, TRAINING].any() and not chip.scale_out_bytes_per_s >= wanted:
         gap = np.isnan(chip.scale_out_bytes_per_s)
-        lacks = "has no figure for scale_out_bytes_per_s" if gap else f"has a scale-out link of {chip.scale_out_bytes_per_s / 1e9:g} GB/s"
+        missing = f"has no figure for scale_out_bytes_per_s (overlay {catalog.overlay_line(chip.chip, 'scale_out_bytes_per_s')})"
+        lacks = missing if gap else f"has a scale-out link of {chip.scale_out_bytes_per_s / 1e9:g} GB/s"
         known = catalog.chips(lines[0].as_of)
         able = known[(known["scale_out_bytes_per_s"] >= wanted) & (known["status"] == "available") & known["chip_usd"].notna()]
         raise ValueError(f"no chip for the training tier: {chip.chip} {lacks}, training asks for {wanted / 1e9:g} GB/s{_nearest(able, chip)}")
@@ -422,10 +424,9 @@ def stranded_value(scenario: Scenario, chips=None):
     known = catalog.chips(scenario.as_of)
     known = known[(known["status"] == "available") & known["chip_usd"].notna()] if chips is None else known.loc[_ids(chips, scenario.as_of)]
     frame = pd.DataFrame([(chip, ways) for chip in known.index for ways in WAYS], columns=["chip", "tensor_parallel"])
-    found = evaluate(frame, ["tokens_per_usd", "meets_slo", "reason"], base=scenario.vary(tensor_parallel=None, pipeline_parallel=None, batch=None))
-    found["tokens_per_usd"] = found["tokens_per_usd"].where(found["meets_slo"])
-    order = found.assign(lost=found["tokens_per_usd"].isna()).sort_values(["lost", "tokens_per_usd"], ascending=[True, False], kind="stable")
-    table = order.drop_duplicates("chip")[["chip", "tokens_per_usd", "tensor_parallel", "reason"]].reset_index(drop=True)
+    found = evaluate(frame, DECODED, base=scenario.vary(tensor_parallel=None, pipeline_parallel=None, batch=None, demand_requests_per_s=None))
+    rows = best(found, "chip", maximise="tokens_per_usd").sort_values("tokens_per_usd", ascending=False, kind="stable")
+    table = rows[["chip", "tokens_per_usd", "tensor_parallel", "reason"]].reset_index(drop=True)
     facts = known.loc[list(table["chip"])].reset_index(drop=True)
     fabric = facts["network_usd"] + facts["scale_up_usd"]
     share = 1 - table["tokens_per_usd"] / table["tokens_per_usd"].max()
