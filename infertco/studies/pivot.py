@@ -11,7 +11,7 @@ what that work costs: capital falls with price-performance, power and the buildi
 a fleet is older than its newest chip (`studies.vintages`), and prices that answer to demand.
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -131,7 +131,7 @@ def told(what=None, plan=None, named=None):
     for name, kind in (("small_model", "model"), ("trained_model", "model"), ("training_chip", "chip")):
         if getattr(facts, name):
             catalog.check_id(kind, getattr(facts, name), scn.as_of)
-    return scn, plan, facts
+    return scn, replace(plan, **{name: x for name, x in found.items() if x is not None}), facts
 
 
 def calendar(first: str, last: str):
@@ -426,7 +426,7 @@ def _crossings(middle, months, dates, facts, drawn):
         inference, trained = (np.log(getattr(middle, f"{part}_{name}")) for part in ("inference", "training"))
         year = min(12, len(months) - 1)
         pace = [np.expm1((path[year] - path[0]) * 12 / year) for path in (inference, trained)]
-        closed = demand.crossingyears(np.exp(trained[0] - inference[0]), *pace)
+        closed = demand.crossing_years(np.exp(trained[0] - inference[0]), *pace)
         rows.append(dict(measure=name, path=float(years(months, crossing(middle, name, facts.window_months))[0]), date=mid, date_low=low, date_high=high,
                          never=np.isnan(each).mean(), before=(each <= first).mean(), closed_form=first + closed))  # fmt: skip
     return pd.DataFrame(rows).replace(np.inf, np.nan) if not drawn else pd.DataFrame(rows)
