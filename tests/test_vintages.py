@@ -203,6 +203,14 @@ def test_what_is_wrong_is_said_in_a_line(changes, planned, said):
     assert "\n" not in str(caught.value)
 
 
+def test_a_tier_without_need_asks_for_no_chip():
+    nothing = [0.0] * 12
+    assert study.vintages(needed(nothing, [5.0] * 12, [5.0] * 12), BASE, plan(training_chip="rtx-pro-5000")).summary["bought_chips"] == pytest.approx(10)
+    strict = BASE.vary(tpot_slo_s=1e-4)
+    assert study.vintages(needed([5.0] * 12, nothing, [5.0] * 12), strict, plan()).summary["bought_chips"] == pytest.approx(10)
+    assert study.vintages(needed(nothing, nothing, nothing), BASE, plan()).summary["npv_usd"] == 0
+
+
 def test_a_bad_need_is_said():
     need = growing(12)
     for bad, said in (

@@ -71,12 +71,21 @@ def vintages(need, scenario: Scenario, plan: PivotPlan, months: int = 3) -> Vint
         `refresh_years, buy_ahead_years, resale_share, energy_gain_per_year, fleet_policy` and, where there is training,
         `training_fabric_bytes_per_s`; `training_chip` none: the scenario's.
     months : int
-        Months of a period. Chips stand for the largest need of a period and work for its mean.
+        Months of a period, a last one of fewer counted whole. Chips stand for the largest need of a period and work for its mean.
 
     Raises
     ------
     ValueError
         For a bad need or plan, a tier with need that its chip is not eligible for, a fact that lacks.
+
+    Notes
+    -----
+    Chips leave the training tier at `refresh_years`, needed or not, and every tier at `chip_life_years`, for nothing.
+    `hand_down`: to premium, then batch, as far as these have need beyond the chips they hold and the chip runs there for
+    less than a new one costs in all for the same work, else sold; sold later too once that is no longer so. `resell`:
+    sold at `resale_share (1 + g)^-age` of the installed price. `idle`: left running idle. Premium and batch lend each
+    other what one has too many. Stranded is the capital cost of the hours in which chips have no work. Training draws
+    the rated power. Stock-flow by vintage and tier; what a chip is eligible for follows from its facts.
     """
     return _tables(prepared(need, scenario, plan, months), _policy(plan.fleet_policy))
 
@@ -114,7 +123,7 @@ def prepared(need, scenario, plan, months=3) -> SimpleNamespace:
     base = scenario.vary(demand_requests_per_s=None, batch=None, **(dict(ownership="colo") if scenario.finance.ownership == "cloud" else {}))
     if any(np.ndim(x) for x in base.named.values()):
         raise ValueError("one scenario at a time; this one has several rows")
-    ids = (plan.training_chip or base.chip.chip, base.chip.chip)
+    ids = (most[:, TRAINING].any() and plan.training_chip or base.chip.chip, base.chip.chip)
     lines = (base if ids[0] == ids[1] else base.vary(chip=ids[0]), base)
     served = _served(lines[1])
     judged = (served if ids[0] == ids[1] else _served(lines[0]), served)
