@@ -266,7 +266,7 @@ def _chip_seconds(scn, f, p, knots, t):
     for _name, id, r, slow in classes:
         answer = np.broadcast_to(scn.value("output_tokens") * np.where(r, times, 1.0), prompt.shape)
         limits = dict(ttft_slo_s=np.nan, tpot_slo_s=np.nan) if slow else {}
-        row = dict(model=id or scn.model.model, input_tokens=np.round(prompt.ravel()), output_tokens=np.round(answer.ravel()), prefix_hit_rate=prefix.ravel())
+        row = dict(model=id or scn.model.model, input_tokens=prompt.ravel(), output_tokens=answer.ravel(), prefix_hit_rate=prefix.ravel())
         frames.append(pd.DataFrame(row | {k: np.full(prompt.size, x) for k, x in limits.items()}))
     own_limits = {name: scn.value(name) for name in values.SLOS[:2]}
     frame = pd.concat(frames, keys=range(len(classes)), names=["class", "row"])
