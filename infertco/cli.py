@@ -22,6 +22,7 @@ LISTED_BY = ("name", "vendor", "status", "family", "title", "place")
 PREDICTED = ("predicted", "predicted_low", "predicted_high", "scored", "why_not", "assumed")
 NO_FIGURE = ("", "-", "na", "n/a", "nan", "none", "null")
 MOST_REASONS = 20
+TABLES = ("series", "demand", "existing", "supply")  # of a study: in YAML as lists and mappings, with -p the path of a CSV file
 
 
 # ---------------------------------------------------------------- parameters
@@ -34,6 +35,8 @@ def known(kind: str, name: str, names) -> str:
 
 def parsed(name: str, typed):
     """What was typed: a number, a text or None; a list for `chips` and other plurals. The scenario checks ranges."""
+    if name in TABLES:
+        return typed
     if name in PLURALS:
         items = typed if isinstance(typed, list) else str(typed or "").split(",")
         if not all(items := [str(item).strip() for item in items]):
@@ -45,7 +48,7 @@ def parsed(name: str, typed):
     if typed.lower() in ("", "none"):
         return None
     known = values.FIELDS | plans.FIELDS
-    if name in ("as_of", "series") or known[name].metadata["unit"] == "text":
+    if name == "as_of" or known[name].metadata["unit"] == "text":
         return typed
     try:
         return int(typed) if typed.lstrip("+-").isdigit() else float(typed)
@@ -99,7 +102,31 @@ def checked(asked: dict) -> None:
     """Fields of the scenario and of the plans, before anything runs."""
     for plan in plans.PLANS:
         plan(**{name: asked[name] for name in plans.names(plan) if asked.get(name) is not None})
-    scenario_and_axes({name: value for name, value in asked.items() if name not in plans.FIELDS and name != "series"})
+    base, _ = scenario_and_axes({name: value for name, value in asked.items() if name not in plans.FIELDS and name not in TABLES})
+    if asked.get("demand"):
+        from infertco.studies.tiering_demand import demands
+
+        demands(asked["demand"], base)
+
+
+def with_tables(asked: dict) -> dict:
+    """What names a CSV file read, so that a report finds it wherever it runs."""
+    if asked.get("series"):
+        from infertco.studies.pivot import read_series
+
+        table = read_series(asked["series"])
+        asked["series"] = {"month": [f"{month:%Y-%m}" for month in table.index]} | {name: table[name].tolist() for name in table}
+    for name in ("demand", "existing"):
+        if isinstance(asked.get(name), str):
+            asked[name] = [{key: _typed(cell) for key, cell in row.items() if cell != ""} for row in read_csv(asked[name]).to_dict("records")]
+    return asked
+
+
+def _typed(cell: str):
+    try:
+        return float(cell)
+    except ValueError:
+        return {"true": True, "false": False}.get(cell.lower(), cell)
 
 
 def overlaid(ctx, param, path):
@@ -167,17 +194,12 @@ def cli():
 @click.option("--out", default="reports", show_default=True, metavar="DIR", help="Where to write it.")
 def report(name, pairs, file, grid, to, out):
     """Run a notebook and write it as HTML and PDF. NAME: a notebook without its number; none: the briefing."""
-    asked, rows = parameters(pairs, file, *plans.FIELDS, "series"), [{}]
+    asked, rows = with_tables(parameters(pairs, file, *plans.FIELDS, *TABLES)), [{}]
     if grid:
         with open(grid, newline="", encoding="utf-8") as lines:
             rows = [{k: v for k, v in row.items() if v} for row in csv.DictReader(lines)]
     for row in rows:
         checked(asked | fields(row, *PLURALS, *plans.FIELDS))
-    if asked.get("series"):
-        from infertco.studies.pivot import read_series
-
-        table = read_series(asked["series"])
-        asked["series"] = {"month": [f"{month:%Y-%m}" for month in table.index]} | {name: table[name].tolist() for name in table}
     from infertco.views.report import build
 
     for path in build(name, asked, [kind.strip() for kind in to.split(",")], out, grid):

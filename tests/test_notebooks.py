@@ -46,7 +46,7 @@ def test_notebooks_are_written_to_be_read(path):
 def test_parameters_are_fields(path):
     (cell,) = [cell for cell in cells(path, "code") if "parameters" in cell.metadata.get("tags", ())]
     names = [line.target.id for line in ast.parse(cell.source).body]
-    assert set(names) - {"chips", "fields", "plan", "series"} <= {*values.FIELDS, *plans.FIELDS}
+    assert set(names) - {"chips", "fields", "plan", "series", "demand", "existing", "supply"} <= {*values.FIELDS, *plans.FIELDS}
     assert all(re.search(r"  # \S", line) for line in cell.source.splitlines())  # each with its help
 
 

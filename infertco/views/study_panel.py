@@ -1,0 +1,62 @@
+"""Sliders over a study: each is a field of its plan or scenario, and its figure is drawn anew when one is let go.
+
+Label, unit, range and help of a slider are those of the field. Nothing is fetched; the figure stands without them.
+"""
+
+import ipywidgets as widgets
+import numpy as np
+from IPython.display import display
+
+from infertco import plans, units, values
+from infertco.views.tables import unit
+
+STEPS = 40
+
+
+def slider(name: str, value: float, low: float, high: float) -> widgets.Widget:
+    """One slider: logarithmic where the range spans more than twentyfold, the value as the reader would write it."""
+    meta = (values.FIELDS | plans.FIELDS)[name].metadata
+    steps = np.geomspace(low, high, STEPS) if low > 0 and high / low > 20 else np.linspace(low, high, STEPS)
+    steps = np.unique([float(f"{x:.3g}") for x in (*steps, value)])
+    options = [(units.format(x, unit(name) or "1", 3), x) for x in steps]
+    about = dict(description=meta["label"], tooltip=f"{name}: {meta['help']}", continuous_update=False)
+    return widgets.SelectionSlider(options=options, value=float(f"{value:.3g}"), style=dict(description_width="180px"), layout=dict(width="460px"), **about)
+
+
+def explore(draw, spans: dict) -> widgets.VBox:
+    """Sliders above the figure that `draw` makes of their values.
+
+    Parameters
+    ----------
+    draw : function
+        Takes the fields by name and gives a figure, or markdown, or a list of them.
+    spans : dict
+        `{field: (value, low, high)}`.
+
+    Notes
+    -----
+    What cannot be is said in the place of the figure.
+    """
+    sliders = {name: slider(name, *span) for name, span in spans.items()}
+    shown, back = widgets.Output(), widgets.Button(description="Reset", tooltip="All sliders back to where they began")
+
+    def redraw(_=None):
+        shown.clear_output(wait=True)
+        with shown:
+            try:
+                found = draw(**{name: one.value for name, one in sliders.items()})
+            except ValueError as why:
+                print(f"Not so: {why}")
+                return
+            for each in found if isinstance(found, list) else [found]:
+                display(each)
+
+    def reset(_):
+        for name, (value, *_) in spans.items():
+            sliders[name].value = float(f"{value:.3g}")
+
+    for one in sliders.values():
+        one.observe(redraw, "value")
+    back.on_click(reset)
+    redraw()
+    return widgets.VBox([*sliders.values(), back, shown])
