@@ -106,12 +106,18 @@ class Programme:
         bound = found.fun if relax or found.mip_dual_bound is None else found.mip_dual_bound
         return Solution(found.x, found.fun, bound, max(found.fun - bound, 0.0) / max(abs(found.fun), 1e-12), STATUS[found.status], taken)
 
-    def shadow(self, x, ends=None) -> Solution:
-        """The programme with whole variables held at `x`: change of the objective for one more of each row's limit."""
+    def shadow(self, x=None, ends=None, hold=None) -> Solution:
+        """Change of the objective for one more of each row's limit: whole variables held at `x`, or none whole without one.
+
+        `hold` names the blocks that are held, all that are whole if None; the others may then be divided.
+        """
         cost, lower, upper, whole, low, high, _, _ = self.arrays()
         low, high = ends or (low, high)
-        held = np.round(x)
-        lower, upper = np.where(whole > 0, held, lower), np.where(whole > 0, held, upper)
+        if x is not None:
+            held = np.zeros(self.n, bool)
+            for name, first, count in self.blocks:
+                held[first : first + count] = hold is None or name in hold
+            lower, upper = (np.where(held & (whole > 0), np.round(x), end) for end in (lower, upper))
         a, start = self.matrix(), time.perf_counter()
         same, less, more = low == high, (low != high) & np.isfinite(high), (low != high) & np.isfinite(low)
         found = linprog(

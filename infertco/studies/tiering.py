@@ -13,7 +13,7 @@ The answer is a `Tiering` of tables:
     by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (all periods)
     summary  one row: status, usd_npv, bound_usd, gap, capex_usd, carbon_g, w, shed_share, solve_s
 
-`conflict` holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of
+A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of
 a row of `fleet` and `routes` are of its period, undiscounted, purchases spread over the life as everywhere in infertco.
 """
 
@@ -100,10 +100,10 @@ def solved(built: Case, relax=False, explain=True, ends=None, upper=None) -> Tie
         nothing = pd.DataFrame()
         summary = pd.DataFrame([dict(status=found.status, usd_npv=np.nan, bound_usd=np.nan, gap=np.nan, solve_s=found.solve_s)])
         return Tiering(summary, nothing, nothing, nothing, nothing, built.rejected, nothing, why, built, found)
-    shadow = built.programme.shadow(found.x, ends) if explain else None
+    shadow = built.programme.shadow(found.x, ends, ("line",)) if explain else None
     fleet, routes, flows = _fleet(built, found.x), _routes(built, found.x), _flows(built, found.x)
     limits = _limits(built, found.x, shadow, ends)
-    return Tiering(_summary(built, found, fleet), fleet, routes, flows, limits, _why(built, shadow), _by_tier(fleet, routes), (), built, found)
+    return Tiering(_summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None), _by_tier(fleet, routes), (), built, found)
 
 
 def relaxed(built: Case, **limits) -> Tiering:
@@ -323,20 +323,33 @@ def _limits(built, x, shadow, ends):
         unit, per, _ = UNITS[kind]
         to_unit = dict(power=1e6, carbon=1e6, budget=1 / SCALE).get(kind, 1.0)
         price = np.nan if shadow is None or shadow.shadow is None else -shadow.shadow[i] / SCALE * (SCALE if kind == "budget" else 1.0)
-        binds = abs(used[i] - allowed) <= 1e-6 * max(1.0, abs(allowed))
+        binds = abs(used[i] - allowed) <= 1e-6 * max(1.0, abs(allowed)) or abs(price) > 1e-9
         rows.append(dict(limit=group[i], period=int(period[i]), used=used[i] * to_unit, allowed=allowed * to_unit, unit=unit, binds=binds, shadow_usd=price + 0.0, shadow_unit=per))
     return pd.DataFrame(rows, columns=["limit", "period", "used", "allowed", "unit", "binds", "shadow_usd", "shadow_unit"])
 
 
-def _why(built, shadow):
-    """The chips that miss a limit of latency, and those that could serve and are not used: by how much they are too dear."""
+def _why(built, x):
+    """The chips that miss a limit of latency, and those that could serve and are not used: by how much they are too dear.
+
+    `reduced_usd`: what serving the whole class there, in its cheapest period, would add at least, by the reduced costs of
+    the programme without whole numbers: of the share, of the load on a line, of the replicas, of buying their chips.
+    """
     out = built.rejected.drop(columns="over").assign(reduced_usd=np.nan)
-    if shadow is None or shadow.x is None:
+    prog, routes, at = built.programme, built.routes, built.at
+    dual = prog.shadow() if x is not None else None
+    if dual is None or dual.x is None or not len(routes):
         return out
-    prog, routes = built.programme, built.routes
-    reduced = prog.arrays()[0] - prog.matrix().T @ shadow.shadow
-    used = shadow.x[built.at["x"]].sum(axis=1) > 1e-7
-    table = routes.assign(used=used, reduced_usd=reduced[built.at["x"]].sum(axis=1) / SCALE, demand=built.demand["demand"].to_numpy()[routes["d"]])
+    reduced = np.maximum(prog.arrays()[0] - prog.matrix().T @ dual.shadow, 0.0) / SCALE
+    p = routes["p"].to_numpy()
+    load = built.rate[routes["d"]] * built.demand["peak_over_mean"].to_numpy()[routes["d"], None] / routes["capacity_requests_per_s"].to_numpy()[:, None]
+    more = reduced[at["x"]] + load * (reduced[at["w"]].min(axis=2) + reduced[at["n"]])[p]
+    if len(built.places):
+        where = {key: i for i, key in enumerate(zip(built.places["chip"], built.places["site"], strict=True))}
+        own = np.flatnonzero(routes["ownership"].isin(["owned", "colo"]))
+        place = [where[key] for key in zip(routes["chip"].iloc[own], routes["site"].iloc[own], strict=True)]
+        tier = [TIERS.index(tier) for tier in routes["tier"].iloc[own]]
+        more[own] += load[own] * routes["chips_per_replica"].to_numpy()[own, None] * reduced[at["buy"]][place, tier]
+    table = routes.assign(used=x[at["x"]].sum(axis=1) > 1e-7, reduced_usd=more.min(axis=1), demand=built.demand["demand"].to_numpy()[routes["d"]])
     lost = table.groupby(["demand", "chip"], sort=False).agg(used=("used", "any"), reduced_usd=("reduced_usd", "min")).reset_index()
     lost = lost[~lost["used"]].drop(columns="used").assign(why="too dear", nearest="")
     return pd.concat([out, lost], ignore_index=True)[["demand", "chip", "why", "nearest", "reduced_usd"]]

@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from infertco import catalog
+from infertco.checking import nearest
 from infertco.columns import from_frame
 from infertco.kernel import cost, reliability, stock
 from infertco.kernel.fleet import square_root_servers
@@ -25,6 +27,7 @@ from infertco.studies.programme import Programme
 from infertco.studies.tiering_demand import TIERS
 
 LINES = 3
+EXISTING = ("chip", "count", "age_years", "tier", "site")
 SCALE = 1e-3  # thousands of dollars: numbers near 1 for the solver
 WAYS = dict(owned="owned", colo="colo", reserved="cloud", on_demand="cloud")
 
@@ -76,7 +79,9 @@ def staffed(load, places, waits, works, target, waiting):
     """
     needed = np.where(waiting, load, square_root_servers(load * places, waits) / places)
     down = needed * (1 - works) / works
-    return needed + down + np.maximum(NormalDist().inv_cdf(target), 0.0) * np.sqrt(down / works)
+    z = np.maximum(NormalDist().inv_cdf(target), 0.0)
+    skew = (2 - works) / works * np.maximum(z**2 - 1, 0.0) / 6  # of the negative binomial distribution, as in kernel.reliability
+    return needed + down + z * np.sqrt(down / works) + np.where(works < 1, np.maximum(skew - 0.5, 0.0), 0.0)
 
 
 def lines(most, places, waits, works, target, waiting):
@@ -171,7 +176,7 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None) -
     if P:
         _staffing(prog, at, plan, scenario, pools, p, load, T)
     places = routes[bought].drop_duplicates(["chip", "site"])[["chip", "site"]].reset_index(drop=True) if ways else pd.DataFrame(columns=["chip", "site"])
-    old = pd.DataFrame(existing if existing is not None else [], columns=["chip", "count", "age_years", "tier", "site"] if existing is None else None)
+    old = pd.DataFrame(existing) if existing is not None and len(existing) else pd.DataFrame(columns=list(EXISTING))
     places, old = _owned_places(places, old, plan, scenario)
     vintages = np.r_[np.unique(-old["age_years"]) if len(old) else np.empty(0), years]
     if len(places):
@@ -183,16 +188,24 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None) -
 
 
 def _owned_places(places, old, plan, scenario):
+    """(Places with those of what is owned and of training, what is owned with every column)."""
     old = old.copy()
-    if len(old):
-        old["site"] = old.get("site", pd.Series(scenario.site.site, index=old.index)).fillna(scenario.site.site)
-        old["tier"] = old.get("tier", pd.Series("training", index=old.index)).fillna("training")
-        for field, known in (("tier", TIERS),):
-            for x in old[field]:
-                if x not in known:
-                    raise ValueError(f"existing: unknown {field} '{x}'; it is one of {', '.join(known)}")
+    for name in old:
+        if name not in EXISTING:
+            raise ValueError(f"existing has no field '{name}'{nearest(str(name), EXISTING)}")
+    for name, default in dict(site=scenario.site.site, tier="training", age_years=0.0).items():
+        old[name] = old[name].fillna(default) if name in old else default
+    for r in old.to_dict("records"):
+        catalog.check_id("chip", r.get("chip"), scenario.as_of)
+        catalog.check_id("site", r["site"], scenario.as_of)
+        if r["tier"] not in TIERS:
+            raise ValueError(f"existing: unknown tier '{r['tier']}'{nearest(str(r['tier']), TIERS)} It is one of {', '.join(TIERS)}")
+        for name in ("count", "age_years"):
+            if not r.get(name, -1) >= 0:
+                raise ValueError(f"existing: {name} of {r['chip']} must be at least 0, got {r.get(name)}")
     more = [old[["chip", "site"]]] if len(old) else []
     if plan.training_tier_chip:
+        catalog.check_id("chip", plan.training_tier_chip, scenario.as_of)
         more.append(pd.DataFrame(dict(chip=[plan.training_tier_chip], site=[scenario.site.site])))
     return pd.concat([places, *more], ignore_index=True).drop_duplicates().reset_index(drop=True), old
 
@@ -209,14 +222,14 @@ def _staffing(prog, at, plan, scenario, pools, p, load, T):
     at["z"] = prog.variables("line", (P, T, LINES), upper=1.0, whole=True)
     q, s = np.indices((P, LINES))
     row = np.arange(P)
+    least = plan.least_replicas + np.broadcast_to(reliability.spares(plan.least_replicas, works, target), P)
     for t in range(T):
         x, w, z, n = at["x"][:, t], at["w"][:, t], at["z"][:, t], at["n"][:, t]
         prog.rows(P, [(p, x, load[:, t]), (q, w, -1.0)], 0.0, 0.0, "load", t)
         prog.rows(P * LINES, [(q * LINES + s, w, 1.0), (q * LINES + s, z, -np.minimum(top[:, t], most[:, t])[:, None])], high=0.0, group="line", period=t)
         prog.rows(P, [(row, n, 1.0), (q, z, -a), (q, w, -b)], 0.0, group="staffing", period=t)
         prog.rows(P, [(q, z, 1.0)], high=1.0, group="one line", period=t)
-        if plan.least_replicas > 1:
-            prog.rows(P, [(row, n, 1.0), (q, z, -plan.least_replicas)], 0.0, group="smallest pool", period=t)
+        prog.rows(P, [(row, n, 1.0), (q, z, -least[:, None])], 0.0, group="smallest pool", period=t)
 
 
 def _stock(prog, at, plan, scenario, places, pools, rented, chips, vintages, old, years, now, year, life):
@@ -287,7 +300,8 @@ def _limits(prog, at, plan, places, supply, routes, pools, busy_j, requests, chi
         if C:
             rated = places["rated_w"].to_numpy()[:, None, None]
             prog.rows(1, [(0, at["S"][..., t], rated / 1e6)], high=high["power_cap_w"] / 1e6, group="power", period=t)
-            prog.rows(1, [(0, at["buy"][..., t], SCALE * np.nan_to_num(places["installed_usd"].to_numpy())[:, None])], high=SCALE * high["budget_usd"], group="budget", period=t)
+            usd = np.nan_to_num(places["installed_usd"].to_numpy())
+            prog.rows(1, [(0, at["buy"][..., t], SCALE * usd[:, None])], high=SCALE * high["budget_usd"], group="budget", period=t)
         work = (routes["work_g_per_j"] * busy_j).to_numpy() * requests[:, t] / 1e6
         held = np.where(rented, pools["idle_g"] * chips, 0.0) * plan.period_years / 1e6
         terms = [(0, at["x"][:, t], work), (0, at["n"][:, t], held)]
