@@ -6,12 +6,12 @@ A scenario is a row; a sweep is a table. `scenario()` makes one, `vary` changes 
 
 from . import catalog, units, values
 from .catalog import chips, models, sites, workloads
-from .plans import FleetPlan, PivotPlan
+from .plans import FleetPlan, PivotPlan, TieringPlan
 from .scenario import Scenario, best, evaluate, frontier, scenario, sweep
 from .studies.fleet import fleet
 
 __version__ = "0.1.0"
 __all__ = [
-    "FleetPlan", "PivotPlan", "Scenario", "best", "catalog", "chips", "evaluate", "fleet", "frontier", "models", "scenario", "sites", "sweep",
+    "FleetPlan", "PivotPlan", "Scenario", "TieringPlan", "best", "catalog", "chips", "evaluate", "fleet", "frontier", "models", "scenario", "sites", "sweep",
     "units", "values", "workloads",
 ]  # fmt: skip

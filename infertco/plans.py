@@ -121,7 +121,31 @@ class PivotPlan(Plan):
     window_months: Number = quantity("Window", "1", "Months added up before inference and training are compared", (1, 120))
 
 
-PLANS = (FleetPlan, PivotPlan)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TieringPlan(Plan):
+    """What may be bought and rented to serve classes of demand; a number, or a 1-D array with one entry a period."""
+
+    periods: Number = quantity("Periods", "1", "Periods planned for", (1, 40), default=1.0)
+    period_years: Number = quantity("Length of a period", "year", "Years of one period", (0.05, 10), default=1.0)
+    power_cap_w: Number = quantity("Power cap", "W", "Rated power of what is bought and held, PUE included; NaN: none", (0, 1e12))
+    budget_usd: Number = quantity("Budget", "USD", "Spent on chips in a period; NaN: no limit", (0, 1e15))
+    carbon_cap_g: Number = quantity("Carbon cap", "g", "Operational carbon of a period; NaN: none", (0, 1e18))
+    tier_nines: Number = quantity("Nines of a pool", "1", "Nines of the share of time that enough replicas work; NaN: availability_target of the scenario", (0, 6))
+    wait_share: Number = quantity("Requests that wait", "1", "Share of requests that may find every place taken, at the peak", (0.0001, 0.9999), default=0.2)
+    least_replicas: Number = quantity("Smallest pool", "1", "Fewest replicas of a pool in use", (1, 1e4), default=1.0)
+    premium_tpot_s: Number = quantity("Premium limit", "s", "TPOT limit up to which a demand belongs to the premium tier", (0, 60), default=0.03)
+    training_tier_chip: str = text("Chip of training", "Id of the chip that the training tier holds; none: no training tier")
+    training_need_chips: Number = quantity("Training need", "1", "Chips in the training tier", (0, 1e8), default=0.0)
+    training_cluster_chips: Number = quantity("Smallest training cluster", "1", "Fewest chips of the training tier, where any are needed", (0, 1e8), default=0.0)
+    resale_fraction: Number = quantity("Resale of a plan", "1", "What a sale fetches of the market value", ONE, default=0.7)
+    move_usd_per_chip: Number = quantity("Cost of a move", "USD", "Moving one chip down a tier: cables, staff, idle time", (0, 1e6), default=200.0)
+    buys: str = text("What is bought", "Chips bought into an own building, a rented one, or none", choices=("owned", "colo", "nothing"), default="colo")
+    rents: str = text("What is rented", "Cloud chips rented", choices=("nothing", "reserved", "on_demand", "both"), default="both")
+    mip_gap: Number = quantity("Gap", "1", "Proven distance from the least cost at which the solver may stop", (0, 0.5), default=0.001)
+    solver_limit_s: Number = quantity("Time limit", "s", "Time after which the solver hands over the best plan found", (0.1, 36000), default=60.0)
+
+
+PLANS = (FleetPlan, PivotPlan, TieringPlan)
 FIELDS = {field.name: field for plan in PLANS for field in fields(plan)}
 
 
