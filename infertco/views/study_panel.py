@@ -3,9 +3,10 @@
 Label, unit, range and help of a slider are those of the field. Nothing is fetched; the figure stands without them.
 """
 
+from html import escape
+
 import ipywidgets as widgets
 import numpy as np
-from IPython.display import display
 
 from infertco import plans, units, values
 from infertco.views.tables import unit
@@ -23,13 +24,20 @@ def slider(name: str, value: float, low: float, high: float) -> widgets.Widget:
     return widgets.SelectionSlider(options=options, value=float(f"{value:.3g}"), style=dict(description_width="180px"), layout=dict(width="460px"), **about)
 
 
+def markup(found) -> str:
+    """A figure as its picture with its words above, anything else as text."""
+    if not hasattr(found, "svg"):
+        return f"<p>{escape(str(found))}</p>"
+    return f"<p><b>{escape(found.title)}</b><br>{escape(' '.join(found.subtitle))}</p>{found.svg(title=False)}"
+
+
 def explore(draw, spans: dict) -> widgets.VBox:
     """Sliders above the figure that `draw` makes of their values.
 
     Parameters
     ----------
     draw : function
-        Takes the fields by name and gives a figure, or markdown, or a list of them.
+        Takes the fields by name and gives a figure, or a sentence, or a list of them.
     spans : dict
         `{field: (value, low, high)}`.
 
@@ -38,18 +46,14 @@ def explore(draw, spans: dict) -> widgets.VBox:
     What cannot be is said in the place of the figure.
     """
     sliders = {name: slider(name, *span) for name, span in spans.items()}
-    shown, back = widgets.Output(), widgets.Button(description="Reset", tooltip="All sliders back to where they began")
+    shown, back = widgets.HTML(), widgets.Button(description="Reset", tooltip="All sliders back to where they began")
 
     def redraw(_=None):
-        shown.clear_output(wait=True)
-        with shown:
-            try:
-                found = draw(**{name: one.value for name, one in sliders.items()})
-            except ValueError as why:
-                print(f"Not so: {why}")
-                return
-            for each in found if isinstance(found, list) else [found]:
-                display(each)
+        try:
+            found = draw(**{name: one.value for name, one in sliders.items()})
+        except ValueError as why:
+            found = f"Not so: {why}"
+        shown.value = "".join(markup(each) for each in (found if isinstance(found, list) else [found]))
 
     def reset(_):
         for name, (value, *_) in spans.items():
