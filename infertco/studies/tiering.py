@@ -13,8 +13,9 @@ The answer is a `Tiering` of tables:
     by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (all periods)
     summary  one row: status, usd_npv, bound_usd, gap, capex_usd, carbon_g, w, shed_share, solve_s
 
-A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of
-a row of `fleet` and `routes` are of its period, undiscounted, purchases spread over the life as everywhere in infertco.
+A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot
+be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet` and `routes` are of its
+period, undiscounted, purchases spread over the life as everywhere in infertco.
 """
 
 from typing import NamedTuple
@@ -130,7 +131,8 @@ def ends_of(built: Case, supply=None, **limits):
     given = [(*scales[name], x) for name, x in limits.items()] + [(f"supply of {chip}", 1.0, x) for chip, x in (supply or {}).items()]
     for name, scale, x in given:
         of = group == name
-        high[of] = np.nan_to_num(np.broadcast_to(np.asarray(x, float), int(built.plan.periods))[t[of]] * scale, nan=np.inf)
+        caps = np.broadcast_to(np.asarray(x, float), int(built.plan.periods))[t[of]] * scale
+        high[of] = np.where(np.isnan(caps), np.inf, caps)
     return low, high
 
 
