@@ -21,7 +21,14 @@ DEMAND = [
     dict(demand="code", workload="code", demand_requests_per_s=30, model="llama-3.1-8b", growth_per_year=0.5),
     dict(demand="bulk", workload="batch", offline=True, demand_requests_per_s=5),
 ]
-PLAN = dict(periods=2, existing=[dict(chip="h100-sxm", count=64, age_years=2.0)], training_tier_chip="h100-sxm", training_need_chips=[64, 16], mip_gap=0.02, rents="on_demand")
+PLAN = dict(
+    periods=2,
+    existing=[dict(chip="h100-sxm", count=64, age_years=2.0)],
+    training_tier_chip="h100-sxm",
+    training_need_chips=[64, 16],
+    mip_gap=0.02,
+    rents="on_demand",
+)
 
 
 @pytest.fixture(scope="module")
@@ -176,7 +183,11 @@ def test_small_programmes_agree_with_brute_force(seed):
     rng = np.random.default_rng(seed)
     price, size = rng.integers(1, 9, 3).astype(float), rng.integers(1, 6, (2, 3)).astype(float)
     need = rng.integers(3, 12, 2).astype(float)
-    best = min(float(price @ n) for n in map(np.array, itertools.product(range(8), repeat=3)) if (size @ n >= need).all() or False) if (size * 7).sum(axis=1).min() >= need.max() else None
+    best = (
+        min(float(price @ n) for n in map(np.array, itertools.product(range(8), repeat=3)) if (size @ n >= need).all() or False)
+        if (size * 7).sum(axis=1).min() >= need.max()
+        else None
+    )
     prog = Programme()
     n = prog.variables("n", 3, price, upper=7, whole=True)
     prog.rows(2, [(np.arange(2)[:, None], n[None], size)], need, group="need")
@@ -210,7 +221,10 @@ def test_export_reads_back(tmp_path, built):
     [
         (lambda: tiering([dict(demand_request_per_s=3)], CHIPS), "demand has no field 'demand_request_per_s'; did you mean 'demand_requests_per_s'?"),
         (lambda: tiering([DEMAND[0] | dict(model="llama-3.1-7b")], CHIPS), "demand 'chat': unknown model 'llama-3.1-7b'; did you mean"),
-        (lambda: tiering([DEMAND[0] | dict(demand_requests_per_s=-2)], CHIPS), "demand 'chat': demand_requests_per_s must be above 0 and at most 1e+12, got -2"),
+        (
+            lambda: tiering([DEMAND[0] | dict(demand_requests_per_s=-2)], CHIPS),
+            "demand 'chat': demand_requests_per_s must be above 0 and at most 1e+12, got -2",
+        ),
         (lambda: tiering([DEMAND[0] | dict(tier="premum")], CHIPS), "demand 'chat': unknown tier 'premum'; did you mean 'premium'?"),
         (lambda: tiering([DEMAND[0] | dict(residency="mars")], CHIPS), "unknown site 'mars'"),
         (lambda: tiering([DEMAND[0] | dict(offline="maybe")], CHIPS), "demand 'chat': offline must be true or false, got 'maybe'"),

@@ -91,7 +91,9 @@ def comparison(usd_per_hour, requests_per_s, shares, rate_per_s, slice_factor=1)
     return pd.DataFrame(rows)
 
 
-def throughput(chips=("l4", "a10g", "a100-80-sxm", "h100-sxm"), inputs=(25, 100, 500, 2000, 8000), outputs=(25, 100, 500, 2000), scenario: Scenario | None = None):
+def throughput(
+    chips=("l4", "a10g", "a100-80-sxm", "h100-sxm"), inputs=(25, 100, 500, 2000, 8000), outputs=(25, 100, 500, 2000), scenario: Scenario | None = None
+):
     """(Hourly price on demand, requests/s of one chip by input and output length) by kind: infertco's own, within the limits.
 
     A chip alone where the model fits; NaN where it misses the limits or does not fit. The limits are the scenario's.
@@ -101,5 +103,7 @@ def throughput(chips=("l4", "a10g", "a100-80-sxm", "h100-sxm"), inputs=(25, 100,
     frame = pd.DataFrame(dict(chip=chip, input_tokens=i.astype(float), output_tokens=o.astype(float)))
     found = evaluate(frame.assign(prefix_hit_rate=0.0), ["capacity_requests_per_s", "meets_slo", "chips_per_replica"], base=scenario)
     rate = np.where(found["meets_slo"], found["capacity_requests_per_s"] / found["chips_per_replica"], np.nan).reshape(len(chips), len(inputs), len(outputs))
-    price = evaluate(pd.DataFrame(dict(chip=list(chips))), ["usd_per_chip_hour"], base=scenario.vary(ownership="cloud", commitment="on_demand"))["usd_per_chip_hour"]
+    price = evaluate(pd.DataFrame(dict(chip=list(chips))), ["usd_per_chip_hour"], base=scenario.vary(ownership="cloud", commitment="on_demand"))[
+        "usd_per_chip_hour"
+    ]
     return dict(zip(chips, price.to_numpy(float), strict=True)), dict(zip(chips, rate, strict=True))

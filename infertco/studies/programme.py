@@ -65,6 +65,14 @@ class Programme:
         self.m, self._matrix = self.m + count, None
         return at
 
+    def append(self, other, weight=1.0, name=""):
+        """Column numbers of another programme taken over whole, its costs weighted: a scenario beside others."""
+        cost, lower, upper, whole, low, high, group, period = other.arrays()
+        at = self.variables(name, other.n, weight * cost, lower, upper, whole)
+        a = other.matrix().tocoo()
+        self.rows(other.m, [(a.row, at[a.col], a.data)], low, high, group, period)
+        return at
+
     def matrix(self):
         """The coefficients, sparse; built once."""
         if self._matrix is None:
@@ -76,7 +84,7 @@ class Programme:
         """(cost, lower, upper, whole, low, high, group, period) as flat arrays."""
         return tuple(np.concatenate(x) for x in (self.cost, self.lower, self.upper, self.whole, self.low, self.high, self.groups, self.periods))
 
-    def solve(self, relax=False, time_limit_s=60.0, gap=1e-3, without=(), ends=None, upper=None) -> Solution:
+    def solve(self, relax=False, time_limit_s=60.0, gap=1e-3, without=(), ends=None, upper=None, least=None) -> Solution:
         """The optimum, or the best found in time with its gap.
 
         Parameters
@@ -87,8 +95,8 @@ class Programme:
             Rows left out.
         ends : (low, high)
             Of the rows, in place of their own.
-        upper : array
-            Of the columns, in place of their own.
+        upper, least : array
+            Highest and lowest values of the columns, in place of their own.
         """
         cost, lower, most, whole, low, high, group, _ = self.arrays()
         low, high = ends or (low, high)
@@ -97,7 +105,7 @@ class Programme:
             low, high = np.where(free, -np.inf, low), np.where(free, np.inf, high)
         start = time.perf_counter()
         found = milp(
-            cost, integrality=np.zeros_like(whole) if relax else whole, bounds=Bounds(lower, most if upper is None else upper),
+            cost, integrality=np.zeros_like(whole) if relax else whole, bounds=Bounds(lower if least is None else least, most if upper is None else upper),
             constraints=LinearConstraint(self.matrix(), low, high), options=dict(time_limit=time_limit_s, mip_rel_gap=gap),
         )  # fmt: skip
         taken = time.perf_counter() - start

@@ -5,16 +5,17 @@
 The answer is a `Tiering` of tables:
 
     fleet    period, site, chip, tier, ownership, vintage, chips, bought, spare, w, usd, utilization
-    routes   period, demand, chip, site, tensor_parallel, weight_bits, tier, ownership, share, requests_per_s, usd, ttft_s, tpot_s,
-             usd_per_mtok        (chip "" and ownership "shed": not served, at its penalty)
+    routes   period, demand, chip, site, tensor_parallel, weight_bits, tier, ownership, share, requests_per_s, usd,
+             ttft_s, tpot_s, usd_per_mtok        (chip "" and ownership "shed": not served, at its penalty)
     flows    period, chip, vintage, tier_from, tier_to, chips, usd       ("" from: bought; "" to: sold or retired)
     limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of the limit saves)
     rejected demand, chip, why, nearest, reduced_usd        (NaN where it fails its limits; else what it is too dear by)
     by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (all periods)
     summary  one row: status, usd_npv, bound_usd, gap, capex_usd, carbon_g, w, shed_share, solve_s
 
-A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of
-a row of `fleet` and `routes` are of its period, undiscounted, purchases spread over the life as everywhere in infertco.
+A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot
+be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet` and `routes` are of its
+period, undiscounted, purchases spread over the life as everywhere in infertco.
 """
 
 from typing import NamedTuple
@@ -30,7 +31,9 @@ from infertco.studies.programme import Solution
 from infertco.studies.tiering_case import SCALE, Case, build
 from infertco.studies.tiering_demand import TIERS, candidates, demands
 
-UNITS = dict(power=("W", "USD/MW", 1.0), budget=("USD", "USD/USD", 1.0), carbon=("g", "USD/t", 1.0), supply=("chips", "USD/chip", 1.0), training=("chips", "USD/chip", 1.0))
+UNITS = dict(  # of a limit, of its shadow price
+    power=("W", "USD/MW"), budget=("USD", "USD/USD"), carbon=("g", "USD/t"), supply=("chips", "USD/chip"), training=("chips", "USD/chip"),
+)  # fmt: skip
 INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool")  # arithmetic, not limits
 
 
@@ -103,7 +106,9 @@ def solved(built: Case, relax=False, explain=True, ends=None, upper=None) -> Tie
     shadow = built.programme.shadow(found.x, ends, ("line",)) if explain else None
     fleet, routes, flows = _fleet(built, found.x), _routes(built, found.x), _flows(built, found.x)
     limits = _limits(built, found.x, shadow, ends)
-    return Tiering(_summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None), _by_tier(fleet, routes), (), built, found)
+    return Tiering(
+        _summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None), _by_tier(fleet, routes), (), built, found
+    )
 
 
 def relaxed(built: Case, **limits) -> Tiering:
@@ -126,7 +131,8 @@ def ends_of(built: Case, supply=None, **limits):
     given = [(*scales[name], x) for name, x in limits.items()] + [(f"supply of {chip}", 1.0, x) for chip, x in (supply or {}).items()]
     for name, scale, x in given:
         of = group == name
-        high[of] = np.nan_to_num(np.broadcast_to(np.asarray(x, float), int(built.plan.periods))[t[of]] * scale, nan=np.inf)
+        caps = np.broadcast_to(np.asarray(x, float), int(built.plan.periods))[t[of]] * scale
+        high[of] = np.where(np.isnan(caps), np.inf, caps)
     return low, high
 
 
@@ -212,7 +218,22 @@ def _routes(built, x):
     tokens = _field(built, "output_tokens")[out["d"]]
     out["requests_per_s"], out["usd"] = out["requests_per_s"] * out["part"], out["usd"] * out["part"]
     out["usd_per_mtok"] = np.where(out["ownership"] == "shed", np.nan, 1e6 * out["usd"] / (out["requests_per_s"] * seconds * tokens))
-    order = ["period", "demand", "chip", "site", "tensor_parallel", "weight_bits", "tier", "ownership", "share", "requests_per_s", "usd", "ttft_s", "tpot_s", "usd_per_mtok"]
+    order = [
+        "period",
+        "demand",
+        "chip",
+        "site",
+        "tensor_parallel",
+        "weight_bits",
+        "tier",
+        "ownership",
+        "share",
+        "requests_per_s",
+        "usd",
+        "ttft_s",
+        "tpot_s",
+        "usd_per_mtok",
+    ]
     return out.sort_values(["period", "d", "share"], ascending=[True, True, False], kind="stable")[order].reset_index(drop=True)
 
 
@@ -227,7 +248,12 @@ def _field(built, name):
 def _year_usd(built):
     """Of one chip of each place: keeping it, and its purchase spread over its life."""
     finance, places = built.finance, built.places
-    recovery = cost.capital_usd_per_year(1.0, built.plan.resale_fraction * cost.market_share(finance.chip_life_years, finance.price_performance_per_year), finance.cost_of_capital, finance.chip_life_years)
+    recovery = cost.capital_usd_per_year(
+        1.0,
+        built.plan.resale_fraction * cost.market_share(finance.chip_life_years, finance.price_performance_per_year),
+        finance.cost_of_capital,
+        finance.chip_life_years,
+    )
     return (places["keep_usd"] + np.nan_to_num(places["installed_usd"]) * recovery).to_numpy()
 
 
@@ -268,12 +294,20 @@ def _fleet(built, x):
     np.add.at(mean, built.routes["p"].to_numpy(), share * built.rate[built.routes["d"]] / built.routes["capacity_requests_per_s"].to_numpy()[:, None])
     busy = mean * pools["chips_per_replica"].to_numpy()[:, None]
     keys = pools[["site", "chip", "tier", "ownership"]]
-    long = pd.concat([keys.assign(period=t, chips=chips[:, t], spare=spare[:, t], busy=busy[:, t], rated_w=pools["rated_w"], usd=_pool_usd(built, x)[:, t]) for t in range(T)])
+    long = pd.concat(
+        [
+            keys.assign(period=t, chips=chips[:, t], spare=spare[:, t], busy=busy[:, t], rated_w=pools["rated_w"], usd=_pool_usd(built, x)[:, t])
+            for t in range(T)
+        ]
+    )
     group = ["period", "site", "chip", "tier", "ownership"]
     sums = long.assign(w=long["chips"] * long["rated_w"]).groupby(group, sort=False)[["chips", "spare", "busy", "w", "usd"]].sum()
     for key, r in sums[sums["chips"] > 1e-6].iterrows():
         if key[4] in ("reserved", "on_demand"):
-            rows.append(dict(zip(group, key, strict=True)) | dict(vintage=np.nan, chips=r["chips"], bought=0.0, spare=r["spare"], w=r["w"], usd=r["usd"], utilization=r["busy"] / r["chips"]))
+            rows.append(
+                dict(zip(group, key, strict=True))
+                | dict(vintage=np.nan, chips=r["chips"], bought=0.0, spare=r["spare"], w=r["w"], usd=r["usd"], utilization=r["busy"] / r["chips"])
+            )
     if len(built.places):
         S, buy, year = x[built.at["S"]], x[built.at["buy"]], _year_usd(built)
         own = plan.buys if plan.buys != "nothing" else "colo"
@@ -307,7 +341,9 @@ def _flows(built, x):
         for c, v, k, t in np.argwhere(x[built.at["retire"]] > 1e-6):
             count, age = x[built.at["retire"][c, v, k, t]], t * plan.period_years - year[v]
             rows.append((t, names[c], year[v], TIERS[k], "", count, -count * usd[c] * plan.resale_fraction * cost.market_share(age, g)))
-    return pd.DataFrame(rows, columns=["period", "chip", "vintage", "tier_from", "tier_to", "chips", "usd"]).sort_values(["period", "chip"], kind="stable", ignore_index=True)
+    return pd.DataFrame(rows, columns=["period", "chip", "vintage", "tier_from", "tier_to", "chips", "usd"]).sort_values(
+        ["period", "chip"], kind="stable", ignore_index=True
+    )
 
 
 def _limits(built, x, shadow, ends):
@@ -320,11 +356,22 @@ def _limits(built, x, shadow, ends):
         allowed = low[i] if least else high[i]
         if not np.isfinite(allowed):
             continue
-        unit, per, _ = UNITS[kind]
+        unit, per = UNITS[kind]
         to_unit = dict(power=1e6, carbon=1e6, budget=1 / SCALE).get(kind, 1.0)
         price = np.nan if shadow is None or shadow.shadow is None else -shadow.shadow[i] / SCALE * (SCALE if kind == "budget" else 1.0)
         binds = abs(used[i] - allowed) <= 1e-6 * max(1.0, abs(allowed)) or abs(price) > 1e-9
-        rows.append(dict(limit=group[i], period=int(period[i]), used=used[i] * to_unit, allowed=allowed * to_unit, unit=unit, binds=binds, shadow_usd=price + 0.0, shadow_unit=per))
+        rows.append(
+            dict(
+                limit=group[i],
+                period=int(period[i]),
+                used=used[i] * to_unit,
+                allowed=allowed * to_unit,
+                unit=unit,
+                binds=binds,
+                shadow_usd=price + 0.0,
+                shadow_unit=per,
+            )
+        )
     return pd.DataFrame(rows, columns=["limit", "period", "used", "allowed", "unit", "binds", "shadow_usd", "shadow_unit"])
 
 
@@ -357,7 +404,9 @@ def _why(built, x):
 
 def _by_tier(fleet, routes):
     all_ = fleet.assign(busy=fleet["utilization"] * fleet["chips"]).groupby("tier", sort=False)[["chips", "w", "usd", "busy"]].sum()
-    served = routes[routes["ownership"] != "shed"].assign(mtok=lambda t: t["usd"] / t["usd_per_mtok"]).groupby("tier", sort=False)[["requests_per_s", "mtok"]].sum()
+    served = (
+        routes[routes["ownership"] != "shed"].assign(mtok=lambda t: t["usd"] / t["usd_per_mtok"]).groupby("tier", sort=False)[["requests_per_s", "mtok"]].sum()
+    )
     t = all_.join(served)
     periods = fleet["period"].nunique()
     out = pd.DataFrame(dict(

@@ -85,7 +85,7 @@ def staffed(load, places, waits, works, target, waiting):
 
 
 def lines(most, places, waits, works, target, waiting):
-    """(constant, slope, largest load) of the tangents, shape (pools, LINES): the curve is concave and they lie above it."""
+    """(constant, slope) of the tangents, shape (pools, LINES): the curve is concave and they lie above it."""
     touch = most[:, None] * np.array([0.05, 0.3, 1.0])
     args = places[:, None], waits, works[:, None], target, waiting[:, None]
     step = 1e-4 * touch
@@ -217,7 +217,8 @@ def _staffing(prog, at, plan, scenario, pools, p, load, T):
     works = pools["works"].to_numpy() ** pools["chips_per_replica"].to_numpy()
     most = np.maximum(np.array([np.bincount(p, load[:, t], P) for t in range(T)]).T, 1e-9)
     a, b = lines(most.max(axis=1), pools["places"].to_numpy(), plan.wait_share, works, target, pools["waiting"].to_numpy())
-    top = most.max(axis=1)[:, None] * np.ones(T)
+    cross = (a[:, 1:] - a[:, :-1]) / (b[:, :-1] - b[:, 1:])  # beyond it the next line is lower: no line is used past its end
+    ends = np.column_stack([np.where(np.isfinite(cross), np.maximum(cross, 1e-9), np.inf), np.full(P, np.inf)])
     at["w"] = prog.variables("load", (P, T, LINES))
     at["z"] = prog.variables("line", (P, T, LINES), upper=1.0, whole=True)
     q, s = np.indices((P, LINES))
@@ -226,7 +227,7 @@ def _staffing(prog, at, plan, scenario, pools, p, load, T):
     for t in range(T):
         x, w, z, n = at["x"][:, t], at["w"][:, t], at["z"][:, t], at["n"][:, t]
         prog.rows(P, [(p, x, load[:, t]), (q, w, -1.0)], 0.0, 0.0, "load", t)
-        prog.rows(P * LINES, [(q * LINES + s, w, 1.0), (q * LINES + s, z, -np.minimum(top[:, t], most[:, t])[:, None])], high=0.0, group="line", period=t)
+        prog.rows(P * LINES, [(q * LINES + s, w, 1.0), (q * LINES + s, z, -np.minimum(ends, most[:, t, None]))], high=0.0, group="line", period=t)
         prog.rows(P, [(row, n, 1.0), (q, z, -a), (q, w, -b)], 0.0, group="staffing", period=t)
         prog.rows(P, [(q, z, 1.0)], high=1.0, group="one line", period=t)
         prog.rows(P, [(row, n, 1.0), (q, z, -least[:, None])], 0.0, group="smallest pool", period=t)
@@ -244,9 +245,9 @@ def _stock(prog, at, plan, scenario, places, pools, rented, chips, vintages, old
     age = years[None] - vintages[:, None]  # (V, T)
     exists = (age >= -1e-9) & (age < life - 1e-9)
     value = keep[:, None, :, None] * year * np.ones((C, V, K, T))
-    value[..., -1] -= (usd[:, None, None] * worth(years[-1] + plan.period_years - vintages)[None, :, None]) * (
-        1 + scenario.finance.cost_of_capital
-    ) ** -(years[-1] + plan.period_years)  # what is left at the end
+    value[..., -1] -= (usd[:, None, None] * worth(years[-1] + plan.period_years - vintages)[None, :, None]) * (1 + scenario.finance.cost_of_capital) ** -(
+        years[-1] + plan.period_years
+    )  # what is left at the end
     at["S"] = prog.variables("stock", (C, V, K, T), SCALE * value, upper=np.where(exists, np.inf, 0.0)[None, :, None, :])
     trains = (places["chip"] == plan.training_tier_chip).to_numpy() if plan.training_tier_chip else np.zeros(C, bool)
     may_buy = np.ones((C, K)) * np.inf

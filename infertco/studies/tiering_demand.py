@@ -54,13 +54,17 @@ def demands(demand, scenario: Scenario, premium_tpot_s: float = 0.03) -> pd.Data
     out["offline"] = [_truth(x, who) for x, who in zip(table.get("offline", [False] * len(table)), names, strict=True)]
     out["residency"] = [_sites(x, who) for x, who in zip(table.get("residency", [""] * len(table)), names, strict=True)]
     fields = [name for name in out if name in values.FIELDS and name != "demand_requests_per_s"]
-    facts = {name: catalog.table("workload", scenario.as_of).columns[name] for name in ("ttft_slo_s", "tpot_slo_s", "diurnal_max_over_mean", "workday_over_mean")}
+    facts = {
+        name: catalog.table("workload", scenario.as_of).columns[name] for name in ("ttft_slo_s", "tpot_slo_s", "diurnal_max_over_mean", "workday_over_mean")
+    }
     row = catalog.table("workload", scenario.as_of).row
     for name, column in facts.items():
         own = pd.to_numeric(out[name]) if name in fields else np.nan
         out[name] = np.where(np.isnan(own + np.zeros(len(out))), [column[row[x]] for x in out["workload"]], own)
     out.loc[out["offline"], ["ttft_slo_s", "tpot_slo_s"]] = np.nan
-    out["peak_over_mean"] = np.where(out["offline"], 1.0, np.nan_to_num(out["diurnal_max_over_mean"], nan=1.0) * np.nan_to_num(out["workday_over_mean"], nan=1.0))
+    out["peak_over_mean"] = np.where(
+        out["offline"], 1.0, np.nan_to_num(out["diurnal_max_over_mean"], nan=1.0) * np.nan_to_num(out["workday_over_mean"], nan=1.0)
+    )
     follows = np.select([out["offline"], out["workload"] == "edge", out["tpot_slo_s"] <= premium_tpot_s], ["batch", "edge", "premium"], "cost_optimized")
     given = table.get("tier", pd.Series([""] * len(table)))
     out["tier"] = [_tier(x, who) or y for x, y, who in zip(given, follows, names, strict=True)]
@@ -73,7 +77,9 @@ def _blank(x):
 
 def _number(name, given, who, default):
     try:
-        return float(check_numbers(name, default if _blank(given) else given, nan_is_none=default != default and name != "demand_requests_per_s", fields=NUMBERS))
+        return float(
+            check_numbers(name, default if _blank(given) else given, nan_is_none=default != default and name != "demand_requests_per_s", fields=NUMBERS)
+        )
     except ValueError as error:
         raise ValueError(f"demand '{who}': {error}") from None
 

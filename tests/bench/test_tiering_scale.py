@@ -1,0 +1,47 @@
+"""Tiered fleets at scale: 500 slices of demand, 20 chips, 5 periods."""
+
+import time
+
+import numpy as np
+import pytest
+
+from infertco.studies.tiering import case, relaxed, tiering
+
+MODELS = ("llama-3.1-8b", "llama-3.1-70b", "qwen3-32b", "gpt-oss-120b")
+CHIPS = [
+    "h100-sxm", "h200-sxm", "b200-sxm", "gb200", "b300-sxm", "gb300", "mi300x", "mi325x", "mi355x", "l40s", "l4", "a100-80-sxm", "a100-40-sxm",
+    "rtx-pro-6000", "gaudi3", "gaudi2", "h20", "h100-pcie", "a10g", "tpu-v7",
+]  # fmt: skip
+
+
+def slices(n):
+    rng = np.random.default_rng(0)
+    return [
+        dict(
+            demand=f"slice {i}", model=MODELS[i % 4], workload="chat", ttft_slo_s=2.0, tpot_slo_s=float(rng.choice([0.02, 0.05, 0.1])),
+            input_tokens=float(np.round(np.exp(rng.uniform(5, 9)))), output_tokens=float(np.round(np.exp(rng.uniform(4, 7)))),
+            demand_requests_per_s=float(rng.uniform(1, 20)), growth_per_year=0.3,
+        ) for i in range(n)
+    ]  # fmt: skip
+
+
+@pytest.mark.bench
+def test_500_slices_20_chips_5_periods(capsys):
+    start = time.perf_counter()
+    t = tiering(slices(500), CHIPS, periods=5, rents="nothing", solver_limit_s=30, mip_gap=1e-3, explain=False)
+    taken, s = time.perf_counter() - start, t.summary.iloc[0]
+    with capsys.disabled():
+        print(f"\n{t.case.programme.n} columns, {t.case.programme.m} rows: {s['status']}, gap {s['gap']:.3%} after {s['solve_s']:.1f} s, {taken:.1f} s in all")
+    assert s["gap"] <= 0.002 and taken < 45, "0.1 % in 30 s on a quiet machine"
+
+
+@pytest.mark.bench
+def test_a_slider_of_20_classes(capsys):
+    built = case(slices(20), CHIPS[:10], periods=5, rents="nothing")
+    relaxed(built)
+    start = time.perf_counter()
+    t = relaxed(built, power_cap_w=1e9)
+    taken = time.perf_counter() - start
+    with capsys.disabled():
+        print(f"\n20 classes, 10 chips, 5 periods, relaxed under another limit: {taken:.2f} s, of it {t.summary['solve_s'].iloc[0]:.2f} s in the solver")
+    assert taken < 0.6, "twice what a quiet machine takes"
