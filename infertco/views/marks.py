@@ -25,13 +25,30 @@ def ticks(low: float, high: float, log: bool = True) -> list[float]:
             return found
 
 
-def axis(channel, name: str, extent, log: bool = True, **how):
-    """An x or y over that extent with ticks in the words of the column; call it with a column to encode."""
-    at = ticks(*extent, log)
-    labels = units.axis_labels(at, unit(name), name)
+def axis(channel, name: str, extent, log: bool = True, base: str | None = None, **how):
+    """An x or y over that extent with ticks in the words of the column, or of the unit `base`; call it with a column to encode."""
+    at = how.pop("values", None) or ticks(*extent, log)
+    labels = units.axis_labels(at, base or unit(name), name)
     how = dict(values=at, grid=True, labelExpr=f"{labels!r}[indexof({at!r}, datum.value)]") | how
     scale = alt.Scale(type="log" if log else "linear", domain=list(extent), nice=False)
     return lambda column: channel(column, type="quantitative", scale=scale, axis=alt.Axis(**how))
+
+
+def years(stamps) -> np.ndarray:
+    """Timestamps as decimal years; numbers stay."""
+    stamps = pd.Series(stamps).reset_index(drop=True)
+    if pd.api.types.is_numeric_dtype(stamps):
+        return stamps.to_numpy(float)
+    stamps = stamps.dt
+    return (stamps.year + (stamps.month - 1) / 12 + (stamps.day - 1) / 365.25).to_numpy(float)
+
+
+def year_axis(extent, plot: float, last: float = np.inf, **how):
+    """An x of decimal years, labeled by whole ones with room between them up to the last; call it with a column to encode."""
+    whole = np.arange(np.ceil(extent[0] - 1e-9), np.floor(min(extent[1], last) + 1e-9) + 1)
+    at = [float(year) for year in whole[:: next(step for step in (1, 2, 3, 5, 10, 20, 50) if len(whole) / step * 38 <= plot or step == 50)]]
+    how = dict(values=at, format="d", grid=False, title=None) | how
+    return lambda column: alt.X(column, type="quantitative", scale=alt.Scale(domain=list(extent), nice=False), axis=alt.Axis(**how))
 
 
 def pixels(extent, size: float, log: bool = True, down: bool = False):
@@ -62,6 +79,23 @@ def aside(y, x, wide, bottom: float) -> np.ndarray:
                 out[i] = out[j] + theme.LABEL_GAP
         placed.append(i)
     return np.minimum(out, bottom)
+
+
+def beside(x, y, wide, plot: float, height: float, clear=12.0) -> tuple[np.ndarray, np.ndarray]:
+    """Left edges and heights of labels near points of a plot, in pixels: in it, off the points and off each other where there is room."""
+    x, y, gap = np.asarray(x, float), np.asarray(y, float), theme.LABEL_GAP / 2
+    taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in zip(x, y, strict=True)]
+    places = []
+    for at, of, w in zip(x, y, wide, strict=True):
+        shifts = sorted((k * gap for k in range(-24, 25)), key=abs)
+        found = [(side, min(max(of + dy, gap), height - gap)) for dy in shifts for side in (at + clear - 3, at - clear + 3 - w)]
+        found = [(left, mid) for left, mid in found if left >= 0 and left + w <= plot] or [(min(max(at - w / 2, 0), max(plot - w, 0)), m) for _, m in found]
+        boxes = [(left, mid - gap, left + w, mid + gap) for left, mid in found]
+        lying = [sum(max(0, min(c, g) - max(a, e)) * max(0, min(d, h) - max(b, f)) for e, f, g, h in taken) for a, b, c, d in boxes]
+        best = int(np.argmin(lying))
+        places.append(found[best])
+        taken.append(boxes[best])
+    return tuple(np.array(places).reshape(-1, 2).T)
 
 
 def px(words: str, size: float = theme.SIZE["label"]) -> float:
@@ -136,6 +170,25 @@ def interval(rows, x, name: str) -> list:
     ends = dict(x=x(f"{name}_low"), x2=f"{name}_high", y=band(rows))
     rules = [alt.Chart(rows).mark_rule(color=c, strokeWidth=w).encode(**ends) for c, w in ((PAPER, 4), (INK, 1.5))]
     return rules + texts(rows, x(f"{name}_high"), band(rows), bold=True, dx=7)
+
+
+def swings(rows, ends, base: float, said: str, x, extent, plot: float):
+    """Bars from the base to what each row does at its ends, the words `text` beyond them; `said` names the base.
+
+    `ends`: row, at, fill and text, one or two a row; where both lie on one side of the base the farther one has its words.
+    """
+    bars_ = ends.assign(x=base, x2=ends["at"], end=ends["at"] > base, stroke=ends["fill"])
+    off = (bars_["at"] - base).abs()
+    told = (bars_.groupby("row")["end"].transform("nunique") == 2) | (off == off.groupby(bars_["row"]).transform("max"))
+    rule = alt.Chart(pd.DataFrame([dict(x=base)])).mark_rule(color=INK, strokeWidth=1.5).encode(x=x("x"))
+    layers = [bars(bars_, rows, x("x"), "x2"), rule]
+    for end, align, dx in ((True, "left", 5), (False, "right", -5)):
+        part = bars_[(bars_["end"] == end) & told]
+        layers += texts(part, x("at"), band(rows), align=align, dx=dx, color=INK2, size=theme.SIZE["cell"]) if len(part) else []
+    layers += texts(rows, alt.value(-8), band(rows), "label", align="right", halo=False)
+    height = theme.ROW * len(rows)
+    layers += note(said, float(pixels(extent, plot, log=False)[0](base)), height + 11, bold=True, align="center")
+    return alt.layer(*layers, width=plot, height=height)
 
 
 def latencies(rows, left: float) -> list:

@@ -206,25 +206,15 @@ def tornado(table, output: str = USD, width: int = theme.WIDTH["notebook"], most
     for r in rows.itertuples():
         for at, value in ((r.at_p10, r.p10), (r.at_p90, r.p90)):
             if at == at:
-                bars.append(dict(row=r.row, x=base, x2=at, at=at, end=at > base, fill=color[0] if at > base else color[1], text=said(r.field, value)))
+                bars.append(dict(row=r.row, at=at, fill=color[0] if at > base else color[1], text=said(r.field, value)))
     bars = pd.DataFrame(bars)
-    bars["stroke"] = bars["fill"]
-    same = bars.groupby("row")["end"].transform("nunique") == 1  # both ends on one side: only the farther one is labeled beyond the bar
-    bars["far"] = (bars["at"] - base).abs() == (bars["at"] - base).abs().groupby(bars["row"]).transform("max")
     left = int(max(marks.px(label, 12) for label in rows["label"])) + 12
-    plot, height = width - left - 16, theme.ROW * len(rows)
+    plot = width - left - 16
     low, high = min(bars["at"].min(), base), max(bars["at"].max(), base)
     room = (high - low) / max(plot - 2 * ENDS_PX, 100) * ENDS_PX
     extent = max(low - room, 0.0), high + room
     x = marks.axis(alt.X, output, extent, log=False, orient="top", domain=False, ticks=False, title=None)
-    layers = [marks.bars(bars, rows, x("x"), "x2")]
-    rule = alt.Chart(pd.DataFrame([dict(x=base)])).mark_rule(color=marks.INK, strokeWidth=1.5).encode(x=x("x"))
-    layers += [rule]
-    for end, align, dx in ((True, "left", 5), (False, "right", -5)):
-        part = bars[(bars["end"] == end) & (~same | bars["far"])]
-        layers += marks.texts(part, x("at"), marks.band(rows), align=align, dx=dx, color=theme.NEUTRAL["ink2"], size=theme.SIZE["cell"]) if len(part) else []
-    layers += marks.texts(rows, alt.value(-8), marks.band(rows), "label", align="right", halo=False)
-    layers += marks.note(text(output, base), float(marks.pixels(extent, plot, log=False)[0](base)), height + 11, bold=True, align="center")
+    chart = marks.swings(rows, bars, base, text(output, base), x, extent, plot)
     first, others = rows.iloc[0], len(known) - len(rows)
     title = f"{first['label']} moves the answer most: {units.format(first['swing'], 'ratio')} from one end of its range to the other"
     if len(rows) > 1:
@@ -244,7 +234,7 @@ def tornado(table, output: str = USD, width: int = theme.WIDTH["notebook"], most
     data = data[["input", "p10", "p90"]].assign(
         **{f"{output} at p10": [text(output, v) for v in rows["at_p10"]], f"{output} at p90": [text(output, v) for v in rows["at_p90"]]}
     )
-    return figure.Figure(alt.layer(*layers, width=plot, height=height), title, lines, words, data)
+    return figure.Figure(chart, title, lines, words, data)
 
 
 def sobol(table, output: str = USD, width: int = theme.WIDTH["notebook"], most: int = 8) -> figure.Figure:
