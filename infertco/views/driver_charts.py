@@ -174,7 +174,7 @@ def two_models(table, width: int = theme.WIDTH["notebook"], height: int = 250) -
         layers += marks.note(sizes(row.params), at, float(to_y(getattr(row, value))) + 15, align="center", bold=True)
     beyond = [rows[value][rows["served_tokens"] == volume].iloc[-1] > y_extent[1] for volume in volumes_]
     for name, off, place in zip(names, beyond, marks.spread(places, height), strict=True):
-        layers += marks.note(name + f"{units.NBSP}↑" * off, plot + 6, place, size=theme.SIZE["note"], color=marks.INK2, halo=False)
+        layers += marks.note(name + f"{units.NBSP}↑" * bool(off), plot + 6, place, size=theme.SIZE["note"], color=marks.INK2, halo=False)
     few, many = best.iloc[0], best.iloc[-1]
     with_few = f"with {tokens(few['served_tokens'])}" if few["served_tokens"] else "with none served"
     title = f"For {tokens(many['served_tokens'])} served the cheapest model has {sizes(many['params'])} parameters, {with_few} {sizes(few['params'])}"

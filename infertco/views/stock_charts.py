@@ -164,8 +164,8 @@ def flows(table, stock=None, width: int = theme.WIDTH["notebook"], height: int =
             layers += marks.note(words, x[c] - 6 if first else x[c] + bar + 5, top[c, k] + blocks[c, k] * size / 2, size=theme.SIZE["note"], **side)
 
     title = _flow_title(table, at, heads, held)
-    lines = figure.subtitle(width, "Chips by tier; ribbons follow chips as they move, in the color of where they come from; hollow = bought since the date before",
-                            f"flows under {LEAST:.0%} of the fleet not drawn: {count(small)} chips" if small > 0 else "")  # fmt: skip
+    what = "Chips by tier; ribbons follow them, in the color of where they come from; hollow = bought since the date before"
+    lines = figure.subtitle(width, what, f"flows under {LEAST:.0%} of the fleet not drawn: {count(small)} chips" if small > 0 else "")
     words = f"Flow diagram of chips by tier at {len(at)} dates, {heads[0]} to {heads[-1]}. {title}. "
     words += f"The fleet goes from {count(held[0].sum())} to {count(held[-1].sum())} chips; {count(moves[1:, -1].sum())} are bought after the first date and "
     words += f"{count(moves[1:, :-1, -len(GONE) :].sum())} sold or retired by the last. One path, without intervals. Values in the table beside it."

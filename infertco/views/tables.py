@@ -7,6 +7,7 @@ import math
 
 from infertco import plans, units, values
 
+FIELDS = values.FIELDS | plans.FIELDS
 YES = {True: "yes", False: "no"}
 NO_SHARES = ("tied_embeddings",)  # 0 or 1, not a share
 
@@ -16,8 +17,7 @@ def meta(name: str) -> dict:
     name = name.removesuffix("_low").removesuffix("_high")
     if name in values.OUTPUTS:
         return values.OUTPUTS[name]
-    known = values.FIELDS | plans.FIELDS
-    return known[name].metadata if name in known else dict(label=name[:1].upper() + name[1:].replace("_", " "), unit="", help="", better=None)
+    return FIELDS[name].metadata if name in FIELDS else dict(label=name[:1].upper() + name[1:].replace("_", " "), unit="", help="", better=None)
 
 
 def unit(name: str) -> str:
