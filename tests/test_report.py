@@ -406,3 +406,12 @@ def test_charts_come_alive_in_a_browser_without_a_network(document, tmp_path):
     ran = subprocess.run([chromium, *flags, path.as_uri()], capture_output=True, text=True, timeout=120)
     assert ran.stdout.count('class="vega-embed"') == 2 and 'role="img" aria-label="Bar chart' not in ran.stdout
     assert "CONSOLE" not in ran.stderr
+
+
+def test_a_field_of_a_plan_stands_beside_those_the_notebook_has():
+    notebook = report._read(report._find("tiering"))
+    given = report._arranged(dict(power_cap_w=1e6, usd_per_kwh=0.05, supply={}), notebook)
+    assert given["plan"]["power_cap_w"] == 1e6 and given["plan"]["periods"] == 5
+    assert given["fields"] == dict(usd_per_kwh=0.05) and given["supply"] == {}
+    with pytest.raises(ValueError, match="unknown parameter 'power_cap'; did you mean 'power_cap_w'"):
+        report._arranged(dict(power_cap=1.0), notebook)

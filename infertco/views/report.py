@@ -182,7 +182,7 @@ def _arranged(chosen, notebook):
         if key in known:
             found[key] = value
         elif where:
-            found.setdefault(where, {})[key] = value
+            found.setdefault(where, ast.literal_eval(known[where]))[key] = value  # beside what the cell already has in it
         else:
             raise ValueError(unknown("parameter", key, [*known, *allowed]))
     return found

@@ -31,7 +31,7 @@ def markup(found) -> str:
     return f"<p><b>{escape(found.title)}</b><br>{escape(' '.join(found.subtitle))}</p>{found.svg(title=False)}"
 
 
-def explore(draw, spans: dict) -> widgets.VBox:
+def explore(draw, spans: dict, exact=None) -> widgets.VBox:
     """Sliders above the figure that `draw` makes of their values.
 
     Parameters
@@ -40,6 +40,8 @@ def explore(draw, spans: dict) -> widgets.VBox:
         Takes the fields by name and gives a figure, or a sentence, or a list of them.
     spans : dict
         `{field: (value, low, high)}`.
+    exact : function, optional
+        Takes the same and is slow: behind a button, its answer stands until a slider moves.
 
     Notes
     -----
@@ -48,12 +50,19 @@ def explore(draw, spans: dict) -> widgets.VBox:
     sliders = {name: slider(name, *span) for name, span in spans.items()}
     shown, back = widgets.HTML(), widgets.Button(description="Reset", tooltip="All sliders back to where they began")
 
-    def redraw(_=None):
+    def answered(how):
         try:
-            found = draw(**{name: one.value for name, one in sliders.items()})
+            found = how(**{name: one.value for name, one in sliders.items()})
         except ValueError as why:
             found = f"Not so: {why}"
         shown.value = "".join(markup(each) for each in (found if isinstance(found, list) else [found]))
+
+    def redraw(_=None):
+        answered(draw)
+
+    def solve(_):
+        shown.value = "<p>Solving ...</p>"
+        answered(exact)
 
     def reset(_):
         for name, (value, *_) in spans.items():
@@ -62,5 +71,9 @@ def explore(draw, spans: dict) -> widgets.VBox:
     for one in sliders.values():
         one.observe(redraw, "value")
     back.on_click(reset)
+    buttons = [back]
+    if exact:
+        buttons.append(widgets.Button(description="Solve exactly", tooltip="The whole problem at these values; takes a while"))
+        buttons[1].on_click(solve)
     redraw()
-    return widgets.VBox([*sliders.values(), back, shown])
+    return widgets.VBox([*sliders.values(), widgets.HBox(buttons), shown])
