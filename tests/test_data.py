@@ -55,7 +55,7 @@ def rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(handle))
 
 
-LONG_FILES = ["chips", "sites", "finance", "links", "demand", "apis", "efficiency"]
+LONG_FILES = ["chips", "sites", "finance", "links", "demand", "apis", "stories", "efficiency"]
 FACTS = [row | {"file": name} for name in LONG_FILES for row in rows(name)]
 WIDE = [row | {"file": name} for name in ("models", "workloads") for row in rows(name)]
 
