@@ -90,7 +90,8 @@ def by_tier(fleet, unit: str = "chips", width: int = theme.WIDTH["notebook"], he
     last = (tiers.iloc[-1] / max(total.iloc[-1], 1e-300)).sort_values(ascending=False, kind="stable")
     title = f"{_name(last.index[0])} takes {share(last.iloc[0])} of {of_what} {'by' if len(at) > 1 else 'in'} {heads[-1]}"
     if len(last) > 1 and last.iloc[0] - last.iloc[1] < ALIKE:
-        title = f"{_name(last.index[0])} and {figure.lower(_name(last.index[1]))} take alike of {of_what} by {heads[-1]}: {share(last.iloc[0])} and {share(last.iloc[1])}"
+        shares = f"{share(last.iloc[0])} and {share(last.iloc[1])}"
+        title = f"{_name(last.index[0])} and {figure.lower(_name(last.index[1]))} take alike of {of_what} by {heads[-1]}: {shares}"
     if "training" in tiers and len(at) > 1:
         peak = int(tiers["training"].to_numpy().argmax())
         title += (
