@@ -164,7 +164,7 @@ def flows(table, stock=None, width: int = theme.WIDTH["notebook"], height: int =
             layers += marks.note(words, x[c] - 6 if first else x[c] + bar + 5, top[c, k] + blocks[c, k] * size / 2, size=theme.SIZE["note"], **side)
 
     title = _flow_title(table, at, heads, held)
-    what = "Chips by tier; ribbons follow them, in the color of where they come from; hollow = bought since the date before"
+    what = "Chips by tier; ribbons follow them in the color of their origin; hollow = bought since the date before"
     lines = figure.subtitle(width, what, f"flows under {LEAST:.0%} of the fleet not drawn: {count(small)} chips" if small > 0 else "")
     words = f"Flow diagram of chips by tier at {len(at)} dates, {heads[0]} to {heads[-1]}. {title}. "
     words += f"The fleet goes from {count(held[0].sum())} to {count(held[-1].sum())} chips; {count(moves[1:, -1].sum())} are bought after the first date and "

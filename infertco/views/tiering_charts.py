@@ -18,12 +18,12 @@ UNITS = dict(  # unit: (base unit, title of the axis, "takes so much of ...", wh
     chips=("1", "↑ Chips", "the chips", "Chips"), w=("W", "↑ {}", "the power", "Power of the chips"),
     usd=("USD", "↑ US$", "the cost", "Cost of a period, real US$"),
 )  # fmt: skip
-Y_AXIS_PX, SEGMENT_PX, MOST_COLUMNS = 52, 14, 10
+Y_AXIS_PX, SEGMENT_PX, MOST_COLUMNS, HEAD_LINES = 52, 14, 9, 3
 ALIKE = 0.02  # shares closer than this are not ranked
 
 
 def share(x) -> str:
-    return units.format(x, "share")
+    return units.format(round(x, 2) if 0.005 < abs(x) < 0.995 else x, "share")
 
 
 def usd(x) -> str:
@@ -90,8 +90,8 @@ def by_tier(fleet, unit: str = "chips", width: int = theme.WIDTH["notebook"], he
     last = (tiers.iloc[-1] / max(total.iloc[-1], 1e-300)).sort_values(ascending=False, kind="stable")
     title = f"{_name(last.index[0])} takes {share(last.iloc[0])} of {of_what} {'by' if len(at) > 1 else 'in'} {heads[-1]}"
     if len(last) > 1 and last.iloc[0] - last.iloc[1] < ALIKE:
-        shares = f"{share(last.iloc[0])} and {share(last.iloc[1])}"
-        title = f"{_name(last.index[0])} and {figure.lower(_name(last.index[1]))} take alike of {of_what} by {heads[-1]}: {shares}"
+        both = f"{_name(last.index[0])} and {figure.lower(_name(last.index[1]))}"
+        title = f"{both} take alike of {of_what}: {share(last.iloc[0])} and {share(last.iloc[1])}"
     if "training" in tiers and len(at) > 1:
         peak = int(tiers["training"].to_numpy().argmax())
         title += (
@@ -243,7 +243,7 @@ def _tier(tier: str) -> str:
 
 def _heads(kept, cell) -> list:
     """Names of the chips over their columns, in lines as wide as these, and over them the bar and name of their tier."""
-    layers, named = [], [textwrap.wrap(name, max(int(cell / 6.2), 4)) for name in kept["name"]]
+    layers, named = [], [textwrap.wrap(name, max(int(cell / 6.6), 4), break_long_words=False)[:HEAD_LINES] for name in kept["name"]]
     high = 27 + 13 * max(map(len, named)) - 13
     for i, lines in enumerate(named):
         for j, line in enumerate(reversed(lines)):
