@@ -502,7 +502,7 @@ def test_the_module_runs_and_a_closed_pipe_is_no_error():
         ("demand:\n  - {demand: a, demand_requests_per_s: 1, worklod: chat}\n", "demand has no field 'worklod'; did you mean 'workload'?"),
         ("demand:\n  - {demand: a, workload: chat}\n", "demand needs demand_requests_per_s"),
         ("power_cap_w: -1\n", "power_cap_w must be at least 0 and at most 1e+12, got -1"),
-        ("power_cap: 1\n", "no field named 'power_cap'"),
+        ("power_cap: 1\n", "unknown field 'power_cap'"),
     ],
 )
 def test_a_bad_line_of_a_tiering_file_is_told_before_anything_runs(content, said, tmp_path, capsys):
@@ -511,7 +511,7 @@ def test_a_bad_line_of_a_tiering_file_is_told_before_anything_runs(content, said
         cli.main(["report", "tiering", "--params", str(tmp_path / "case.yaml"), "--out", str(tmp_path / "out")])
     error = capsys.readouterr().err
     assert left.value.code == 2 and error.count("\n") == 1 and not (tmp_path / "out").exists()
-    assert said.split("'")[0] in error and ("power_cap" not in said or "power_cap" in error)
+    assert said in error
 
 
 def test_a_series_with_a_gap_is_told_before_anything_runs(tmp_path, capsys):

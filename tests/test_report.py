@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from io import StringIO
+from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
@@ -409,7 +410,7 @@ def test_charts_come_alive_in_a_browser_without_a_network(document, tmp_path):
 
 
 def test_a_field_of_a_plan_stands_beside_those_the_notebook_has():
-    notebook = report._read(report._find("tiering"))
+    notebook = nbformat.read(Path(__file__).parent.parent / "notebooks" / "07_tiering.ipynb", as_version=4)
     given = report._arranged(dict(power_cap_w=1e6, usd_per_kwh=0.05, supply={}), notebook)
     assert given["plan"]["power_cap_w"] == 1e6 and given["plan"]["periods"] == 5
     assert given["fields"] == dict(usd_per_kwh=0.05) and given["supply"] == {}
