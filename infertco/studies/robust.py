@@ -19,11 +19,15 @@ from infertco.studies.tiering_case import SCALE
 
 
 class TwoStage(NamedTuple):
-    """`scenarios`: one row each, with its cost under the plan and on its own; `buys`: the plan beside what each alone would buy."""
+    """`scenarios`: one row each, with its cost under the plan and on its own; `buys`: the plan beside what each alone would buy.
+
+    `costs`: plan, outcome, usd of every such set of purchases in every outcome (NaN where it cannot serve), "plan" being the plan.
+    """
 
     summary: pd.DataFrame
     scenarios: pd.DataFrame
     buys: pd.DataFrame
+    costs: pd.DataFrame
 
 
 def two_stage(demand, chips, outcomes, scenario=None, plan=None, cvar_share=0.0, alpha=0.9, **named) -> TwoStage:
@@ -52,7 +56,7 @@ def two_stage(demand, chips, outcomes, scenario=None, plan=None, cvar_share=0.0,
     table = pd.DataFrame(demand)
 
     def scaled(factor, more):
-        own = {name: x for name, x in more.items() if name not in ("outcome", "weight", "demand_factor")}
+        own = {name: x for name, x in more.items() if name not in ("outcome", "weight", "demand_factor") and x == x}
         return case(table.assign(demand_requests_per_s=table["demand_requests_per_s"] * factor), chips, scenario, plan, **named | own)
 
     cases = [scaled(r.get("demand_factor", 1.0), r) for r in rows]
@@ -67,7 +71,8 @@ def two_stage(demand, chips, outcomes, scenario=None, plan=None, cvar_share=0.0,
     cost = lambda bought: np.array([_cost(c, bought) for c in cases])  # noqa: E731
     under, of_mean = cost(planned), weight @ cost(_buys(mean, mean.programme.solve(relax=True).x))
     alone = np.array([s.objective for s in own]) / SCALE
-    over_all = [float(weight @ cost(b)) for b in buys]
+    each = [cost(b) for b in buys]
+    over_all = [float(weight @ usd) for usd in each]
     expected = float(weight @ under)
     order = np.argsort(under)[::-1]
     tail = np.minimum(np.cumsum(weight[order]), 1 - alpha)
@@ -83,7 +88,8 @@ def two_stage(demand, chips, outcomes, scenario=None, plan=None, cvar_share=0.0,
         dict(plan=name, period=t, chip=chip, chips=float(b[chips_of == chip, :, t].sum()))
         for name, b in zip(("plan", *names), (planned, *buys), strict=True) for t in range(b.shape[2]) for chip in dict.fromkeys(chips_of)
     ]  # fmt: skip
-    return TwoStage(summary, scenarios, pd.DataFrame(long))
+    costs = [dict(plan=name, outcome=o, usd=x) for name, usd in zip(("plan", *names), (under, *each), strict=True) for o, x in zip(names, usd, strict=True)]
+    return TwoStage(summary, scenarios, pd.DataFrame(long), pd.DataFrame(costs).replace(np.inf, np.nan))
 
 
 def _together(cases, weight, cvar_share, alpha):
@@ -113,7 +119,8 @@ def _cost(c, bought):
         return np.nan
     _, lower, upper = c.programme.arrays()[:3]
     lower, upper = lower.copy(), upper.copy()
-    lower[c.at["buy"]], upper[c.at["buy"]] = bought - 1e-9, bought + 1e-9
+    slack = 1e-6 * np.maximum(bought, 1.0)  # a budget spent to the last dollar is met to the solver's tolerance only
+    lower[c.at["buy"]], upper[c.at["buy"]] = bought - slack, bought + slack
     found = c.programme.solve(relax=True, least=np.maximum(lower, 0.0), upper=np.maximum(upper, 0.0))
     return np.inf if found.x is None else found.objective / SCALE
 

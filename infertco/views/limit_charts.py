@@ -13,6 +13,7 @@ from infertco.views.tiering_charts import share, usd
 
 Y_AXIS_PX, LOG_FROM = 56, 8.0  # LOG_FROM: a limit that spans so many times is drawn on a logarithmic scale
 ENDINGS = dict(_usd="USD", _s="s", _w="W", _g="g", _j="J", _kwh="USD/kWh", _bytes="byte")
+WORDS = dict(tpot_factor=("TPOT limits, of those asked for", "share"))  # what is walked and is no field: label, unit
 FLAT = 0.01  # changes of the cost under this are none
 SURE = 0.8  # share of scenarios that must agree before one plan is said to be cheaper
 
@@ -22,12 +23,14 @@ SURE = 0.8  # share of scenarios that must agree before one plan is said to be c
 
 def base_unit(name: str) -> str:
     """The unit of a column: of its field, or by its ending."""
-    known = tables.unit(name)
+    known = WORDS[name][1] if name in WORDS else tables.unit(name)
     return known or next((unit for end, unit in ENDINGS.items() if name.endswith(end)), "1")
 
 
 def label(name: str) -> str:
     """A limit in words; the unit at the end of a name that is no field goes."""
+    if name in WORDS:
+        return WORDS[name][0]
     words = tables.meta(name)["label"]
     return words if name in tables.FIELDS else words.removesuffix(next((end.replace("_", " ") for end in ENDINGS if name.endswith(end)), ""))
 
@@ -87,7 +90,7 @@ def frontier(table, x: str, width: int = theme.WIDTH["notebook"], height: int = 
     words += f"{usd(cheap['usd'])} at {say(cheap[x])} to {usd(dear['usd'])} at {say(dear[x])}; {len(out)} of {len(rows)} limits are met by no plan. "
     words += "One scenario, without intervals. Values in the table beside it."
     data = pd.DataFrame({label(x): [say(v) for v in rows[x]], "cost, US$": [usd(v) for v in rows["usd"]]})
-    data["above the least"] = [units.MISSING if v != v else share(v / cheap["usd"] - 1) for v in rows["usd"]]
+    data["above the least"] = [units.MISSING if v != v else share(max(round(v / cheap["usd"] - 1, 6), 0.0)) for v in rows["usd"]]
     return figure.Figure(alt.layer(*layers, width=plot, height=height), title, lines, words, data)
 
 

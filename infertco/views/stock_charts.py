@@ -115,7 +115,7 @@ def flows(table, stock=None, width: int = theme.WIDTH["notebook"], height: int =
     shown = blocks > 1e-9 * most
     gap = theme.LABEL_GAP + 2
     names = {tier: f"{TIERS[tier]} " for tier in TIERS}
-    left, right = (int(max(marks.px(names[tiers[k]] + count(blocks[c, k]), 11.5) for k in np.flatnonzero(shown[c]))) for c in (0, -1))
+    left, right = (int(max((marks.px(names[tiers[k]] + count(blocks[c, k]), 11.5) for k in np.flatnonzero(shown[c])), default=0)) for c in (0, -1))
     plot, bar = width - left - right - 20, 13
     size = (height - gap * (shown.sum(axis=1).max() - 1)) / most
     x = np.linspace(0, plot - bar, len(at))

@@ -1,6 +1,7 @@
 """Sliders over a study: each is a field of its plan or scenario, and its figure is drawn anew when one is let go.
 
-Label, unit, range and help of a slider are those of the field. Nothing is fetched; the figure stands without them.
+Label, unit, range and help of a slider are those of the field; what is no field brings its own. Nothing is fetched; the
+figure stands without them.
 """
 
 from html import escape
@@ -14,12 +15,20 @@ from infertco.views.tables import unit
 STEPS = 40
 
 
-def slider(name: str, value: float, low: float, high: float) -> widgets.Widget:
-    """One slider: logarithmic where the range spans more than twentyfold, the value as the reader would write it."""
-    meta = (values.FIELDS | plans.FIELDS)[name].metadata
-    steps = np.geomspace(low, high, STEPS) if low > 0 and high / low > 20 else np.linspace(low, high, STEPS)
+def slider(name: str, value: float, *span, own=None) -> widgets.Widget:
+    """One slider, the value as the reader would write it: from `low` to `high`, logarithmic where that is more than twentyfold, or over a list of steps.
+
+    `own` is the label, unit and help of what is no field.
+    """
+    meta = own or (values.FIELDS | plans.FIELDS)[name].metadata
+    base = meta["unit"] if own else unit(name) or "1"
+    if len(span) == 2:
+        low, high = span
+        steps = np.geomspace(low, high, STEPS) if low > 0 and high / low > 20 else np.linspace(low, high, STEPS)
+    else:
+        (steps,) = span
     steps = np.unique([float(f"{x:.3g}") for x in (*steps, value)])
-    options = [(units.format(x, unit(name) or "1", 3), x) for x in steps]
+    options = [(units.format(x, base, 3), x) for x in steps]
     about = dict(description=meta["label"], tooltip=f"{name}: {meta['help']}", continuous_update=False)
     return widgets.SelectionSlider(options=options, value=float(f"{value:.3g}"), style=dict(description_width="180px"), layout=dict(width="460px"), **about)
 
@@ -31,7 +40,7 @@ def markup(found) -> str:
     return f"<p><b>{escape(found.title)}</b><br>{escape(' '.join(found.subtitle))}</p>{found.svg(title=False)}"
 
 
-def explore(draw, spans: dict, exact=None) -> widgets.VBox:
+def explore(draw, spans: dict, exact=None, own=None) -> widgets.VBox:
     """Sliders above the figure that `draw` makes of their values.
 
     Parameters
@@ -39,34 +48,44 @@ def explore(draw, spans: dict, exact=None) -> widgets.VBox:
     draw : function
         Takes the fields by name and gives a figure, or a sentence, or a list of them.
     spans : dict
-        `{field: (value, low, high)}`.
+        `{field: (value, low, high)}`, or `(value, steps)`.
     exact : function, optional
-        Takes the same and is slow: behind a button, its answer stands until a slider moves.
+        Takes a function that shows words while it works, then the same fields, and is slow: behind a button, its answer
+        stands until a slider moves.
+    own : dict, optional
+        `{name: dict(label=, unit=, help=)}` of sliders that are no fields.
 
     Notes
     -----
     What cannot be is said in the place of the figure.
     """
-    sliders = {name: slider(name, *span) for name, span in spans.items()}
+    sliders = {name: slider(name, *span, own=(own or {}).get(name)) for name, span in spans.items()}
     shown, back = widgets.HTML(), widgets.Button(description="Reset", tooltip="All sliders back to where they began")
+    moving = []
 
-    def answered(how):
-        try:
-            found = how(**{name: one.value for name, one in sliders.items()})
-        except ValueError as why:
-            found = f"Not so: {why}"
+    def show(found):
         shown.value = "".join(markup(each) for each in (found if isinstance(found, list) else [found]))
 
+    def answered(how, *first):
+        try:
+            show(how(*first, **{name: one.value for name, one in sliders.items()}))
+        except ValueError as why:
+            show(f"Not so: {why}")
+
     def redraw(_=None):
-        answered(draw)
+        if not moving:
+            answered(draw)
 
     def solve(_):
-        shown.value = "<p>Solving ...</p>"
-        answered(exact)
+        show("Solving ...")
+        answered(exact, show)
 
     def reset(_):
+        moving.append(True)  # all of them, then one figure
         for name, (value, *_) in spans.items():
             sliders[name].value = float(f"{value:.3g}")
+        moving.clear()
+        redraw()
 
     for one in sliders.values():
         one.observe(redraw, "value")

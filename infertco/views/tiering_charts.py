@@ -67,8 +67,9 @@ def by_tier(fleet, unit: str = "chips", width: int = theme.WIDTH["notebook"], he
     pieces = pd.concat(
         pd.DataFrame(dict(x=x - bar / 2, x2=x + bar / 2, y=edges[:, i], y2=edges[:, i + 1], part=part, fill=theme.TIERS[part])) for i, part in enumerate(parts)
     )
+    pieces = pieces[pieces["y2"] > pieces["y"]].reset_index(drop=True)  # a tier that is empty in a period has no bar
     layers = []
-    for hollow, of in pieces[pieces["y2"] > pieces["y"]].groupby(pieces["part"] == SPARE):
+    for hollow, of in pieces.groupby(pieces["part"] == SPARE):
         rim = dict(stroke=theme.NEUTRAL["axis"], strokeDash=theme.DASH["announced"]) if hollow else dict(stroke=theme.PAPER)
         layers.append(alt.Chart(of).mark_bar(strokeWidth=1, **rim).encode(x=x_of("x"), x2="x2", y=y_of("y"), y2="y2", fill=marks.style("fill", alt.Fill)))
     for c in range(len(at)):
