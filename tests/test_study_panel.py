@@ -12,7 +12,7 @@ def asked(**moved):
 
 
 def test_a_panel_follows_its_slider_and_says_what_cannot_be():
-    panel = study_panel.explore(asked, dict(request_growth_per_year=(0.25, 0.0, 1.0)), lambda **moved: f"exactly {moved['request_growth_per_year']:g}")
+    panel = study_panel.explore(asked, dict(request_growth_per_year=(0.25, 0.0, 1.0)), lambda show, **moved: f"exactly {moved['request_growth_per_year']:g}")
     slider, buttons, shown = panel.children
     assert slider.description == "Growth of requests" and slider.value == 0.25 and "grows by 0.25" in shown.value
     slider.value = slider.options[-1][1]

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from infertco.studies.programme import Solution
-from infertco.studies.tiering import Tiering
+from infertco.studies.tiering import Tiering, solved
 from infertco.studies.tiering_case import SCALE, Case
 from infertco.studies.tiering_demand import TIERS
 
-FREED = ("edge", "batch", "cost_optimized", "premium")  # the order in which tiers get kinds of their own
+FREED = {"for the edge": ("edge",), "for batch": ("batch",), "for premium and cost-optimized": ("premium", "cost_optimized")}  # who gets kinds of their own, in this order
 BOUGHT = ("owned", "colo")
 COLUMNS = ["step", "usd", "low_usd", "high_usd", "total_usd", "bound_usd"]
 
@@ -45,7 +45,7 @@ def allowed(built: Case, kind: str, free=(), rents=True, moves=True) -> np.ndarr
 
 
 def _solved(built: Case, upper, relax=False) -> Solution:
-    return built.programme.solve(relax, built.plan.solver_limit_s, built.plan.mip_gap, upper=upper)
+    return solved(built, relax, explain=False, upper=upper).solution
 
 
 def singles(built: Case) -> pd.DataFrame:
@@ -103,16 +103,19 @@ def savings(found: Tiering, alone: pd.DataFrame, name: str = "") -> pd.DataFrame
     built = found.case
     if found.solution.x is None or not alone["usd_npv"].iloc[0] > 0:
         return pd.DataFrame(columns=COLUMNS)
-    kind, tiers = alone["chip"].iloc[0], [tier for tier in FREED if tier in set(built.demand["tier"])]
+    kind, there, free = alone["chip"].iloc[0], set(built.demand["tier"]), []
     name = name or kind
     bought = _solved(built, allowed(built, kind, rents=False))
     rows = [(f"{name} alone, bought", bought.objective / SCALE, bought.bound / SCALE)] if bought.x is not None else []
     rows.append(("Rent what is short" if rows else f"{name} alone, bought or rented", *alone[["usd_npv", "bound_usd"]].iloc[0]))
-    for i, tier in enumerate(tiers):
-        upper = allowed(built, kind, tiers[: i + 1], moves=False)
+    for words, tiers in FREED.items():
+        if there.isdisjoint(tiers):
+            continue
+        free += tiers
+        upper = allowed(built, kind, free, moves=False)
         s = _solved(built, upper)
         least = s.bound if s.x is not None else _solved(built, upper, relax=True).bound
-        rows.append((f"Own kinds for {tier.replace('_', '-')}", np.nanmin([s.objective / SCALE, rows[-1][1]]), least / SCALE))  # the plan before still stands
+        rows.append((f"Own kinds {words}", np.nanmin([s.objective / SCALE, rows[-1][1]]), least / SCALE))  # the plan before still stands
     s = found.solution
     rows.append(("Move the old cluster down", s.objective / SCALE, s.bound / SCALE))
     return steps(rows)

@@ -17,7 +17,8 @@ from infertco.studies import tiering as study
 from infertco.studies.tiering_demand import demands
 from infertco.views import theme
 from infertco.views.study_panel import explore as panel
-from infertco.views.tiering_charts import TIERS, usd
+from infertco.views.tier_memo import usd
+from infertco.views.tiering_charts import TIERS
 
 FACTORS = (0.6, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0)  # of all TPOT limits
 SIZE_PX = dict(width=560, height=190, bar=52, top=22, foot=20)
