@@ -1,5 +1,9 @@
 """Programmes: the search in whole numbers with and without tightening, what goes on from the last answer, time limits, progress."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -100,6 +104,12 @@ def test_a_time_limit_hands_over_the_best_plan_with_its_gap():
     seconds, best, bound = (np.array(x) for x in zip(*told, strict=True))
     assert (np.diff(seconds) >= 0).all() and (np.diff(best) <= 1e-6 * best[0]).all() and (bound <= best[-1] * (1 + 1e-9)).all()
     assert best[-1] == pytest.approx(s["usd_npv"])
+
+
+def test_the_solver_prints_nothing():
+    code = "from tests.test_programme import knapsack; knapsack().solve(); knapsack().solve(relax=True)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
+    assert done.stdout == ""
 
 
 def test_progress_is_told_of_a_plain_programme_too():

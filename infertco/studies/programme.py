@@ -46,6 +46,14 @@ class Rows(NamedTuple):
     low: np.ndarray
 
 
+class Quiet(highspy.Highs):
+    """A solver without a banner: highspy prints one as it comes to be, before there is a way to ask it not to."""
+
+    def enableCallbacks(self):
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
 class Programme:
     """Columns and rows as they are added; `solve` and `shadow` read them."""
 
@@ -126,8 +134,7 @@ class Programme:
         if whole is not None:
             kinds = highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger
             lp.integrality_ = [kinds[int(w)] for w in whole]
-        solver = highspy.Highs()
-        solver.setOptionValue("output_flag", False)
+        solver = Quiet()
         solver.passModel(lp)
         return solver
 
