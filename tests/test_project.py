@@ -25,7 +25,7 @@ BY_NAME = ("jupyterlab", "pandas", "numpy", "altair", "ipywidgets", "papermill",
 REGISTRIES = [f"{name}.org" for name in ("pypi", "python" + "hosted", "npm" + "js", "anaconda")]
 FOLDERS = "|".join(("home", "root", "Users", "work", "tmp", "mnt", "opt"))
 MACHINE_PATH = re.compile(rf"(?<![\w/.:~$}}*-])/(?:{FOLDERS})/\w")
-LAZY = ["pandas", "altair", "scipy", "ipywidgets", "papermill", "IPython", "click", "yaml"]
+LAZY = ["pandas", "altair", "scipy", "highspy", "ipywidgets", "papermill", "IPython", "click", "yaml"]
 
 
 def canonical(name: str) -> str:

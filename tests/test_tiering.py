@@ -2,15 +2,17 @@
 
 import itertools
 
+import highspy
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import infertco as ic
 from infertco.kernel import queueing, stock
 from infertco.kernel.fleet import square_root_servers
-from infertco.studies import tiering_case
+from infertco.studies import tiering_case, tiering_staffing
 from infertco.studies.programme import Programme
 from infertco.studies.tiering import case, cheapest_single, relaxed, solved, tiering
 from infertco.studies.tiering_demand import candidates, demands
@@ -76,8 +78,8 @@ def test_the_stock_of_a_plan_follows_the_stock_step(built, plan):
 def test_staffing_lines_never_give_too_few(waiting):
     load = np.geomspace(0.05, 100, 200)
     places, works = np.array([30.0]), np.array([0.995])
-    a, b = tiering_case.lines(np.array([100.0]), places, 0.2, works, 0.999, np.array([waiting]))
-    curve = tiering_case.staffed(load, places, 0.2, works, 0.999, waiting)
+    a, b = tiering_staffing.lines(np.array([100.0]), places, 0.2, works, 0.999, np.array([waiting]))
+    curve = tiering_staffing.staffed(load, places, 0.2, works, 0.999, waiting)
     lowest = np.min(a[0] + b[0] * load[:, None], axis=1)
     assert (lowest >= curve * (1 - 1e-6)).all() and (lowest[load > 10] <= curve[load > 10] * 1.05).all()
     load, curve = load[load > 1], curve[load > 1]  # smaller pools have a row of their own
@@ -88,7 +90,7 @@ def test_staffing_lines_never_give_too_few(waiting):
 
 def test_large_pools_run_fuller():
     load = np.array([1.0, 10.0, 100.0])
-    used = load / tiering_case.staffed(load, 30.0, 0.2, 0.995, 0.999, False)
+    used = load / tiering_staffing.staffed(load, 30.0, 0.2, 0.995, 0.999, False)
     assert (np.diff(used) > 0).all() and used[-1] > 0.94
 
 
@@ -194,25 +196,34 @@ def test_small_programmes_agree_with_brute_force(seed):
     assert prog.solve(gap=0.0).objective == pytest.approx(best)
 
 
-def test_export_reads_back(tmp_path, built):
-    path = tmp_path / "case.mps"
+@pytest.mark.parametrize("ending", ["mps", "lp"])
+def test_export_reads_back(tmp_path, built, ending):
+    """Another reader of the file finds the same programme: names, coefficients, ends of rows and columns, what is whole, the optimum."""
+    path = tmp_path / f"case.{ending}"
     built.programme.export(path)
-    text = path.read_text().splitlines()
-    a, rows = built.programme.matrix(), built.programme.arrays()
-    inside, entries, cost = "", {}, {}
-    for line in text:
-        words = line.split()
-        if not line.startswith(" "):
-            inside = words[0] if words else ""
-        elif inside == "COLUMNS" and words[1] != "'MARKER'":
-            (cost if words[1] == "cost" else entries)[words[0], words[1]] = float(words[2])
-    names = {name: j for j, name in enumerate(built.programme.names())}
-    assert len(names) == built.programme.n and len(entries) == a.nnz and text[-1] == "ENDATA"
-    coo = a.tocoo()
-    inverse = list(names)
-    assert all(entries[inverse[j], f"r{i}"] == v for i, j, v in zip(coo.row[:2000], coo.col[:2000], coo.data[:2000], strict=True))
-    assert [cost[name, "cost"] for name in names] == list(rows[0])
-    assert not list(tmp_path.glob("*.part"))
+    reader = highspy.Highs()
+    reader.setOptionValue("output_flag", False)
+    reader.readModel(str(path))
+    lp = reader.getLp()
+    cost, lower, upper, whole, low, high, *_ = built.programme.arrays()
+    column_at, row_at = ({name: i for i, name in enumerate(names)} for names in (lp.col_names_, lp.row_names_))
+    column_names, row_names = built.programme.names()
+    there = np.flatnonzero(np.isfinite(low) | np.isfinite(high))  # a row without an end is none
+    columns, rows = [column_at[name] for name in column_names], [row_at[row_names[i]] for i in there]
+    assert len(set(rows)) == lp.num_row_ == len(there)
+    read = sparse.csc_array((lp.a_matrix_.value_, lp.a_matrix_.index_, lp.a_matrix_.start_), shape=(lp.num_row_, lp.num_col_)).tocsr()
+    assert abs(read[rows][:, columns] - built.programme.matrix()[there]).max() < 1e-9
+    for one, other in ((lp.col_cost_, cost), (lp.col_lower_, lower), (lp.col_upper_, upper)):
+        np.testing.assert_allclose(np.array(one)[columns], other, rtol=1e-9)
+    for one, other in ((lp.row_lower_, low), (lp.row_upper_, high)):
+        np.testing.assert_allclose(np.array(one)[rows], other[there], rtol=1e-9)
+    assert [kind == highspy.HighsVarType.kInteger for kind in np.array(lp.integrality_)[columns]] == list(whole > 0)
+    assert [x.name for x in tmp_path.iterdir()] == [path.name]
+
+
+def test_an_export_needs_an_ending_it_knows(tmp_path, built):
+    with pytest.raises(ValueError, match="a programme is written as .mps or .lp, got 'case.txt'"):
+        built.programme.export(tmp_path / "case.txt")
 
 
 # ---------------------------------------------------------------- what was typed

@@ -4,18 +4,27 @@
 
 Variables and rows come in arrays of any shape; `variables` hands back their column numbers in that shape. Each row
 belongs to a group with a name (a power cap, a budget): that is what shadow prices are told by, what a conflict names,
-and what may be changed without building anew.
+and what may be changed without building anew. Without whole numbers the solver goes on from its last answer, so that
+another limit costs a few steps only.
 """
 
 import os
+import re
 import time
+from pathlib import Path
 from typing import NamedTuple
 
+import highspy
 import numpy as np
 from scipy import sparse
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-STATUS = {0: "optimal", 1: "time limit", 2: "infeasible", 3: "unbounded", 4: "numerical trouble"}
+OPTIMAL, INFEASIBLE = "optimal", "infeasible"
+END = highspy.HighsModelStatus
+STATUS = {END.kOptimal: OPTIMAL, END.kInfeasible: INFEASIBLE, END.kTimeLimit: "time limit", END.kInterrupt: "time limit", END.kUnbounded: "unbounded"}
+FEASIBLE = 2  # HiGHS: a feasible point is held
+ROUNDS = 12  # of rows that tighten the relaxation
+SMALL_STEP = 2e-5  # rise of the bound that is not worth another round
+FIRST_SHARE = 0.25  # of the time left: for each part of the programme that is searched before the whole
 
 
 class Solution(NamedTuple):
@@ -30,14 +39,35 @@ class Solution(NamedTuple):
     shadow: np.ndarray | None = None
 
 
+class Rows(NamedTuple):
+    """Rows to add: coefficients (rows, columns of the programme), sparse, and their least values."""
+
+    matrix: sparse.csr_array
+    low: np.ndarray
+
+
+class Quiet(highspy.Highs):
+    """A solver without a banner: highspy prints one as it comes to be, before there is a way to ask it not to."""
+
+    def enableCallbacks(self):
+        self.setOptionValue("output_flag", False)
+        super().enableCallbacks()
+
+
 class Programme:
-    """Columns and rows as they are added; `solve`, `relax` and `shadow` read them."""
+    """Columns and rows as they are added; `solve` and `shadow` read them."""
 
     def __init__(self):
         self.n, self.m = 0, 0
         self.blocks, self.cost, self.lower, self.upper, self.whole = [], [], [], [], []
         self.entries, self.low, self.high, self.groups, self.periods = [], [], [], [], []
-        self._matrix = None
+        self._matrix = self._arrays = self._running = None
+
+    def __getstate__(self):
+        return self.__dict__ | dict(_running=None)  # a solver at work is not copied
+
+    def _changed(self):
+        self._matrix = self._arrays = self._running = None
 
     def variables(self, name, shape, cost=0.0, lower=0.0, upper=np.inf, whole=False):
         """Column numbers of a new block, in its shape."""
@@ -46,7 +76,8 @@ class Programme:
         for known, given in ((self.cost, cost), (self.lower, lower), (self.upper, upper), (self.whole, whole)):
             known.append(np.broadcast_to(np.asarray(given, dtype=float), shape).ravel())
         self.blocks.append((name, self.n, count))
-        self.n, self._matrix = self.n + count, None
+        self.n += count
+        self._changed()
         return at
 
     def rows(self, count, terms, low=-np.inf, high=np.inf, group="", period=0):
@@ -62,7 +93,8 @@ class Programme:
             known.append(np.broadcast_to(np.asarray(given, dtype=float), count))
         self.groups.append(np.broadcast_to(np.asarray(group, dtype=object), count))
         at = np.arange(self.m, self.m + count)
-        self.m, self._matrix = self.m + count, None
+        self.m += count
+        self._changed()
         return at
 
     def append(self, other, weight=1.0, name=""):
@@ -81,10 +113,33 @@ class Programme:
         return self._matrix
 
     def arrays(self):
-        """(cost, lower, upper, whole, low, high, group, period) as flat arrays."""
-        return tuple(np.concatenate(x) for x in (self.cost, self.lower, self.upper, self.whole, self.low, self.high, self.groups, self.periods))
+        """(cost, lower, upper, whole, low, high, group, period) as flat arrays; built once."""
+        if self._arrays is None:
+            parts = self.cost, self.lower, self.upper, self.whole, self.low, self.high, self.groups, self.periods
+            self._arrays = tuple(np.concatenate(x) for x in parts)
+        return self._arrays
 
-    def solve(self, relax=False, time_limit_s=60.0, gap=1e-3, without=(), ends=None, upper=None, least=None) -> Solution:
+    def _loaded(self, whole, ends=None, least=None, upper=None, more=()) -> highspy.Highs:
+        """A solver that holds the programme; `more` are Rows beside its own."""
+        cost, lower, most, _, low, high, _, _ = self.arrays()
+        low, high = ends or (low, high)
+        a = sparse.vstack([self.matrix(), *(rows.matrix for rows in more)], format="csr") if more else self.matrix()
+        lp = highspy.HighsLp()
+        lp.num_col_, lp.num_row_ = self.n, a.shape[0]
+        lp.col_cost_, lp.col_lower_, lp.col_upper_ = cost, lower if least is None else least, most if upper is None else upper
+        lp.row_lower_ = np.concatenate([low, *(rows.low for rows in more)])
+        lp.row_upper_ = np.concatenate([high, *(np.full(len(rows.low), np.inf) for rows in more)])
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        lp.a_matrix_.start_, lp.a_matrix_.index_, lp.a_matrix_.value_ = a.indptr, a.indices, a.data
+        if whole is not None:
+            kinds = highspy.HighsVarType.kContinuous, highspy.HighsVarType.kInteger
+            lp.integrality_ = [kinds[int(w)] for w in whole]
+        solver = Quiet()
+        solver.passModel(lp)
+        return solver
+
+    def solve(self, relax=False, time_limit_s=60.0, gap=1e-3, without=(), ends=None, upper=None, least=None,
+              tighten=None, narrow=None, progress=None) -> Solution:  # fmt: skip
         """The optimum, or the best found in time with its gap.
 
         Parameters
@@ -97,48 +152,70 @@ class Programme:
             Of the rows, in place of their own.
         upper, least : array
             Highest and lowest values of the columns, in place of their own.
+        tighten : function, optional
+            Takes the answer without whole numbers and whether to use that some are whole; gives `Rows` that it breaks and
+            that no answer in whole numbers does, or None.
+        narrow : function, optional
+            Takes the same answer and gives (least, upper) of the columns, parts of the programme to be searched before the whole.
+        progress : function, optional
+            Is told (seconds, objective of the best so far, proven bound) as the search goes on.
         """
-        cost, lower, most, whole, low, high, group, _ = self.arrays()
+        _, lower, most, whole, low, high, group, _ = self.arrays()
         low, high = ends or (low, high)
+        least, upper = lower if least is None else least, most if upper is None else upper
         if len(without):
             free = np.isin(group, list(without))
             low, high = np.where(free, -np.inf, low), np.where(free, np.inf, high)
-        start = time.perf_counter()
-        found = milp(
-            cost, integrality=np.zeros_like(whole) if relax else whole, bounds=Bounds(lower if least is None else least, most if upper is None else upper),
-            constraints=LinearConstraint(self.matrix(), low, high), options=dict(time_limit=time_limit_s, mip_rel_gap=gap),
-        )  # fmt: skip
-        taken = time.perf_counter() - start
-        if found.x is None:
-            return Solution(None, np.nan, np.nan, np.nan, STATUS[found.status], taken)
-        bound = found.fun if relax or found.mip_dual_bound is None else found.mip_dual_bound
-        return Solution(found.x, found.fun, bound, max(found.fun - bound, 0.0) / max(abs(found.fun), 1e-12), STATUS[found.status], taken)
+        clock, ends = Clock(time_limit_s), (low, high)
+        if relax or not whole.any():
+            return self._relaxed(ends, least, upper, clock)
+        if not (tighten and narrow):
+            return _run(self._loaded(whole, ends, least, upper), clock, gap=gap, progress=progress)
+        solver, cuts = self._loaded(None, ends, least, upper), []
+        root = _tightened(solver, tighten, False, cuts, clock)
+        if root.x is None:
+            return root
+        found = None
+        for part_least, part_upper in narrow(root.x):
+            part = self._loaded(whole, ends, np.maximum(least, part_least), np.minimum(upper, part_upper))
+            found = _better(found, _run(part, clock, FIRST_SHARE * clock.left(), gap / 2, found))
+            if found and progress:
+                progress(clock.taken(), found.objective, root.bound)
+        if found and found.objective - root.bound <= gap * abs(found.objective):
+            return _closed(found, root.bound, gap, clock)
+        root = _tightened(solver, tighten, True, cuts, clock)
+        proven = np.inf
+        if found:  # what is less than `gap` better than the best so far is not sought: then this much is proven
+            proven = found.objective - gap * abs(found.objective)
+            dear = np.array(solver.getSolution().col_dual)
+            room = np.where((root.x <= least + 1e-9) & (dear > 1e-9), (proven - root.bound) / np.maximum(dear, 1e-9), np.inf)
+            upper = np.minimum(upper, least + np.where(whole > 0, np.floor(room + 1e-9), room))
+        last = _run(self._loaded(whole, ends, least, upper, _that_hold(solver, cuts, self.m)), clock, gap=gap, start=found, progress=progress, floor=root.bound)
+        bound = proven if found and last.status == INFEASIBLE else max(np.fmin(last.bound, proven), root.bound)
+        best = _better(found, last)
+        return last if best is None else _closed(best, bound, gap, clock)
+
+    def _relaxed(self, ends, least, upper, clock) -> Solution:
+        """Without whole numbers, from the last answer on."""
+        solver = self._running = self._running or self._loaded(None)
+        solver.changeRowsBounds(self.m, np.arange(self.m, dtype=np.int32), *ends)
+        solver.changeColsBounds(self.n, np.arange(self.n, dtype=np.int32), least, upper)
+        return _run(solver, clock)
 
     def shadow(self, x=None, ends=None, hold=None) -> Solution:
         """Change of the objective for one more of each row's limit: whole variables held at `x`, or none whole without one.
 
         `hold` names the blocks that are held, all that are whole if None; the others may then be divided.
         """
-        cost, lower, upper, whole, low, high, _, _ = self.arrays()
-        low, high = ends or (low, high)
+        _, lower, upper, whole, *_ = self.arrays()
         if x is not None:
             held = np.zeros(self.n, bool)
             for name, first, count in self.blocks:
                 held[first : first + count] = hold is None or name in hold
             lower, upper = (np.where(held & (whole > 0), np.round(x), end) for end in (lower, upper))
-        a, start = self.matrix(), time.perf_counter()
-        same, less, more = low == high, (low != high) & np.isfinite(high), (low != high) & np.isfinite(low)
-        found = linprog(
-            cost, A_ub=sparse.vstack([a[less], -a[more]]), b_ub=np.r_[high[less], -low[more]], A_eq=a[same], b_eq=high[same],
-            bounds=np.column_stack([lower, upper]), method="highs",
-        )  # fmt: skip
-        if found.x is None:
-            return Solution(None, np.nan, np.nan, np.nan, STATUS.get(found.status, "numerical trouble"), time.perf_counter() - start)
-        price = np.zeros(self.m)
-        price[np.flatnonzero(same)] = found.eqlin.marginals
-        price[np.flatnonzero(less)] += found.ineqlin.marginals[: less.sum()]
-        price[np.flatnonzero(more)] -= found.ineqlin.marginals[less.sum() :]
-        return Solution(found.x, found.fun, found.fun, 0.0, "optimal", time.perf_counter() - start, price)
+        solver, clock = self._loaded(None, ends, lower, upper), Clock(np.inf)
+        found = _run(solver, clock)
+        return found if found.x is None else found._replace(shadow=np.array(solver.getSolution().row_dual))
 
     def conflict(self, groups, time_limit_s=20.0) -> list[str]:
         """An irreducible set of the groups that cannot be met together: drop any one and the programme solves.
@@ -155,30 +232,112 @@ class Programme:
                 dropped.append(group)
         return [group for group in groups if group not in dropped]
 
-    def names(self) -> list[str]:
-        """A name a column, its block and place."""
-        return [f"{name}_{i}" for name, _, count in self.blocks for i in range(count)]
+    def names(self) -> tuple[list[str], list[str]]:
+        """Names of columns and rows: the block or group, and the place in it."""
+        columns = [f"{name}_{i}" for name, _, count in self.blocks for i in range(count)]
+        seen, rows = {}, []
+        for group, period in zip(*self.arrays()[6:], strict=True):
+            word = re.sub(r"\W+", "_", f"{str(group) or 'row'}_{int(period)}")  # a reader of LP files takes no other signs
+            seen[word] = seen.get(word, -1) + 1
+            rows.append(f"{word}_{seen[word]}")
+        return columns, rows
 
     def export(self, path):
-        """Write the programme as free MPS, beside its name first and then moved into place."""
-        cost, lower, upper, whole, low, high, group, _ = self.arrays()
-        a, names = sparse.csc_array(self.matrix()), self.names()
-        same, both = low == high, np.isfinite(low) & np.isfinite(high) & (low != high)
-        kind = np.where(same, "E", np.where(np.isfinite(high), "L", np.where(np.isfinite(low), "G", "N")))
-        lines = ["* rows: " + ", ".join(dict.fromkeys(str(g) for g in group if g)), "NAME infertco", "ROWS", " N cost"]
-        lines += [f" {k} r{i}" for i, k in enumerate(kind)] + ["COLUMNS"]
-        for j, name in enumerate(names):
-            if whole[j] != (whole[j - 1] if j else 0):
-                lines.append(f" M{j} 'MARKER' '{'INTORG' if whole[j] else 'INTEND'}'")
-            lines.append(f" {name} cost {float(cost[j])!r}")
-            part = slice(a.indptr[j], a.indptr[j + 1])
-            lines += [f" {name} r{i} {float(v)!r}" for i, v in zip(a.indices[part], a.data[part], strict=True)]
-        lines += [" MEND 'MARKER' 'INTEND'"] if whole[-1] else []
-        lines += ["RHS"] + [f" rhs r{i} {float(high[i] if k in 'EL' else low[i])!r}" for i, k in enumerate(kind) if k != "N"]
-        lines += ["RANGES"] + [f" rng r{i} {float(high[i] - low[i])!r}" for i in np.flatnonzero(both)] + ["BOUNDS"]
-        for j, name in enumerate(names):
-            lines += [f" LO bnd {name} {float(lower[j])!r}", f" UP bnd {name} {float(upper[j])!r}" if np.isfinite(upper[j]) else f" PL bnd {name}"]
-        beside = f"{path}.part"
-        with open(beside, "w", encoding="utf-8") as file:
-            file.write("\n".join([*lines, "ENDATA", ""]))
+        """Write the programme as free MPS or, by its ending, as LP; beside its name first, then moved into place.
+
+        Raises
+        ------
+        ValueError
+            If the name ends in neither .mps nor .lp.
+        """
+        path = Path(path)
+        if path.suffix not in (".mps", ".lp"):
+            raise ValueError(f"a programme is written as .mps or .lp, got '{path.name}'")
+        solver = self._loaded(self.arrays()[3])
+        for names, give in zip(self.names(), (solver.passColName, solver.passRowName), strict=True):
+            for i, name in enumerate(names):
+                give(i, name)
+        beside = path.with_name(f"{path.stem}.part{path.suffix}")
+        solver.writeModel(str(beside))
         os.replace(beside, path)
+
+
+class Clock:
+    """Seconds since the start, and those left of a limit."""
+
+    def __init__(self, limit_s):
+        self.start, self.limit_s = time.perf_counter(), limit_s
+
+    def taken(self):
+        return time.perf_counter() - self.start
+
+    def left(self):
+        return max(self.limit_s - self.taken(), 0.0)
+
+
+def _tightened(solver, tighten, whole, cuts, clock) -> Solution:
+    """The relaxation in the solver with rows added, to the list `cuts` too, as long as its answer breaks some and they matter."""
+    found = _run(solver, clock)
+    for _ in range(ROUNDS):
+        rows = tighten(found.x, whole) if found.x is not None else None
+        if rows is None or clock.left() <= 0:
+            break
+        a, count = rows.matrix, len(rows.low)
+        solver.addRows(count, rows.low, np.full(count, np.inf), a.nnz, a.indptr[:-1].astype(np.int32), a.indices.astype(np.int32), a.data)
+        cuts.append(rows)
+        before, after = found, _run(solver, clock)
+        if after.x is None:
+            break
+        found = after
+        if after.objective - before.objective < SMALL_STEP * abs(before.objective):
+            break
+    return found
+
+
+def _that_hold(solver, cuts, first) -> list[Rows]:
+    """Of the rows added after the `first`, those that hold the answer where it is."""
+    price = np.array(solver.getSolution().row_dual)[first:]
+    parts = np.split(price != 0, np.cumsum([len(rows.low) for rows in cuts])[:-1]) if cuts else []
+    return [Rows(rows.matrix[hold], rows.low[hold]) for rows, hold in zip(cuts, parts, strict=True) if hold.any()]
+
+
+def _run(solver, clock, limit_s=np.inf, gap=0.0, start=None, progress=None, floor=-np.inf) -> Solution:
+    """What a loaded solver finds in the time left, or in `limit_s`."""
+    solver.setOptionValue("mip_rel_gap", gap)
+    limit_s = max(min(limit_s, clock.left()), 0.01)
+    solver.setOptionValue("time_limit", min(solver.getRunTime() + limit_s, 1e30))  # it counts from the first run of a solver that goes on
+    if start is not None:
+        given = highspy.HighsSolution()
+        given.col_value = list(start.x)
+        solver.setSolution(given)
+    if progress:
+
+        def tell(event):
+            best = min(event.data_out.mip_primal_bound, start.objective if start else np.inf)
+            progress(clock.taken(), best, max(event.data_out.mip_dual_bound, floor))
+
+        solver.cbMipLogging.subscribe(tell)
+        solver.cbMipImprovingSolution.subscribe(tell)
+    solver.run()
+    if solver.getModelStatus() == END.kUnboundedOrInfeasible:  # presolve leaves open which
+        solver.setOptionValue("presolve", "off")
+        solver.run()
+    info, told = solver.getInfo(), STATUS.get(solver.getModelStatus(), "numerical trouble")
+    whole = bool(solver.getLp().integrality_)
+    bound = info.mip_dual_bound if whole else info.objective_function_value
+    if info.primal_solution_status != FEASIBLE or not (whole or told == OPTIMAL):
+        return Solution(None, np.nan, bound if whole and told != INFEASIBLE else np.nan, np.nan, told, clock.taken())
+    found = Solution(np.array(solver.getSolution().col_value), info.objective_function_value, bound, 0.0, told, clock.taken())
+    return _closed(found, bound, gap, clock)
+
+
+def _better(one, other) -> Solution | None:
+    """Of two answers, the one that costs less."""
+    return one if other.x is None or (one and one.objective <= other.objective) else other
+
+
+def _closed(found, bound, gap, clock) -> Solution:
+    """An answer with its distance from a proven bound."""
+    left = max(found.objective - bound, 0.0) / max(abs(found.objective), 1e-12)
+    status = OPTIMAL if left <= gap * (1 + 1e-9) + 1e-12 else STATUS[END.kTimeLimit] if found.status == OPTIMAL else found.status
+    return found._replace(bound=bound, gap=left, status=status, solve_s=clock.taken())

@@ -30,11 +30,12 @@ from infertco.scenario import scenario as default_scenario
 from infertco.studies.programme import Solution
 from infertco.studies.tiering_case import SCALE, Case, build
 from infertco.studies.tiering_demand import TIERS, candidates, demands
+from infertco.studies.tiering_staffing import narrow, tighten
 
 UNITS = dict(  # of a limit, of its shadow price
     power=("W", "USD/MW"), budget=("USD", "USD/USD"), carbon=("g", "USD/t"), supply=("chips", "USD/chip"), training=("chips", "USD/chip"),
 )  # fmt: skip
-INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool")  # arithmetic, not limits
+INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool", "share of a way")  # arithmetic, not limits
 
 
 class Tiering(NamedTuple):
@@ -65,7 +66,7 @@ def case(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | No
     return build(*_aggregated(table, found), rejected, scenario, plan, existing, supply)
 
 
-def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, relax=False, explain=True, **named) -> Tiering:
+def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, relax=False, explain=True, progress=None, **named) -> Tiering:
     """The cheapest fleet for the classes of demand, with what explains it.
 
     Parameters
@@ -80,6 +81,8 @@ def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan |
         Without whole numbers: a lower bound, fast.
     explain : bool
         Shadow prices, and of an infeasible case the limits in conflict.
+    progress : function
+        Is told (seconds, net present cost of the best plan so far, proven bound) as the search goes on.
     existing : DataFrame or list
         What is owned: chip, count, age_years, tier (training), site.
     supply : mapping
@@ -90,14 +93,17 @@ def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan |
     ValueError
         For what was typed. What cannot be served is a `conflict`.
     """
-    return solved(case(demand, chips, scenario, plan, **named), relax, explain)
+    return solved(case(demand, chips, scenario, plan, **named), relax, explain, progress=progress)
 
 
-def solved(built: Case, relax=False, explain=True, ends=None, upper=None) -> Tiering:
-    """The plan of a case already built; `ends` and `upper` as in `Programme.solve`."""
+def solved(built: Case, relax=False, explain=True, ends=None, upper=None, progress=None) -> Tiering:
+    """The plan of a case already built; `ends` and `upper` as in `Programme.solve`, `progress` told (seconds, best dollars, proven bound)."""
     plan = built.plan
     unserved = _unserved(built)
-    found = built.programme.solve(relax, plan.solver_limit_s, plan.mip_gap, ends=ends, upper=upper)
+    found = built.programme.solve(
+        relax, plan.solver_limit_s, plan.mip_gap, ends=ends, upper=upper, tighten=None if relax else tighten(built), narrow=None if relax else narrow(built),
+        progress=progress and (lambda taken_s, best, bound: progress(taken_s, best / SCALE, bound / SCALE)),
+    )  # fmt: skip
     if found.x is None:
         why = tuple(unserved) or (tuple(conflict(built)) if explain and found.status == "infeasible" else ())
         nothing = pd.DataFrame()
@@ -269,18 +275,21 @@ def _pool_usd(built, x):
 
 
 def _spares(built, x):
-    """(Chips of each pool and period beside those the peak needs, utilization): the exact count of spare replicas."""
-    pools, n, load = built.pools, x[built.at["n"]], x[built.at["w"]].sum(axis=2)
-    works = pools["works"].to_numpy() ** pools["chips_per_replica"].to_numpy()
-    whole = np.maximum(np.round(n), 1.0)
-    target = built.finance_target
-    spare, k = np.zeros(n.shape), np.broadcast_to(works[:, None], n.shape)
+    """Chips of each pool and period beside those the peak needs: the exact count of spare replicas, spread over the ways of having them."""
+    pools, load = built.pools, x[built.at["w"]].sum(axis=2)
+    one, q, n = pools.groupby("q").first(), pools["q"].to_numpy(), x[built.at["n"]]
+    all_ = np.zeros(load.shape)
+    np.add.at(all_, q, n)
+    works = one["works"].to_numpy() ** one["chips_per_replica"].to_numpy()
+    whole = np.maximum(np.round(all_), 1.0)
+    spare, k = np.zeros(all_.shape), np.broadcast_to(works[:, None], all_.shape)
     for _ in range(40):  # the most that can be spared while the rest still has its own
-        need = reliability.spares(np.maximum(whole - spare, 1.0), k, target)
+        need = reliability.spares(np.maximum(whole - spare, 1.0), k, built.finance_target)
         if (need <= spare).all():
             break
         spare = np.where(need > spare, spare + 1, spare)
-    return np.where(n > 0.5, np.minimum(spare, np.maximum(n - load, 0.0)), 0.0) * pools["chips_per_replica"].to_numpy()[:, None]
+    spare = np.where(all_ > 0.5, np.minimum(spare, np.maximum(all_ - load, 0.0)), 0.0)
+    return spare[q] * n / np.maximum(all_[q], 1e-9) * pools["chips_per_replica"].to_numpy()[:, None]
 
 
 def _fleet(built, x):
@@ -389,7 +398,7 @@ def _why(built, x):
     reduced = np.maximum(prog.arrays()[0] - prog.matrix().T @ dual.shadow, 0.0) / SCALE
     p = routes["p"].to_numpy()
     load = built.rate[routes["d"]] * built.demand["peak_over_mean"].to_numpy()[routes["d"], None] / routes["capacity_requests_per_s"].to_numpy()[:, None]
-    more = reduced[at["x"]] + load * (reduced[at["w"]].min(axis=2) + reduced[at["n"]])[p]
+    more = reduced[at["x"]] + load * (reduced[at["w"]].min(axis=2)[built.staff.q] + reduced[at["n"]][p])
     if len(built.places):
         where = {key: i for i, key in enumerate(zip(built.places["chip"], built.places["site"], strict=True))}
         own = np.flatnonzero(routes["ownership"].isin(["owned", "colo"]))

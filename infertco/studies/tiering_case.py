@@ -2,17 +2,12 @@
 
     minimize   sum of discounted  purchases - sales + keeping + rent + electricity of the work + penalties
     demand     sum of shares + shed = 1                              each class and period
-    staffing   replicas >= a z + b load, one line z of LINES         tangents of a concave curve: never too few
+    staffing   replicas >= a z + b load, one line z of several       tangents of a concave curve: never too few
     chips      replicas x chips <= stock of the tier                 bought pools; rented ones pay by the chip
     stock      stock' = step(stock, bought, moved, retired)          the rows are `kernel.stock.step` of unit blocks
-
-The curve is `A + beta sqrt(A / places)` replicas for a load of A of them, so that `wait_share` of the requests find all
-places taken (Halfin and Whitt), and the replicas that are down, with their deviation, so that with the target's
-probability enough work. Both fall with the size of a pool; work that can wait needs the second only.
 """
 
 from copy import copy
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -22,11 +17,10 @@ from infertco import catalog
 from infertco.checking import nearest
 from infertco.columns import from_frame
 from infertco.kernel import cost, reliability, stock
-from infertco.kernel.fleet import square_root_servers
 from infertco.studies.programme import Programme
 from infertco.studies.tiering_demand import TIERS
+from infertco.studies.tiering_staffing import Staffing, staffing
 
-LINES = 3
 EXISTING = ("chip", "count", "age_years", "tier", "site")
 SCALE = 1e-3  # thousands of dollars: numbers near 1 for the solver
 WAYS = dict(owned="owned", colo="colo", reserved="cloud", on_demand="cloud")
@@ -48,6 +42,7 @@ class Case(NamedTuple):
     rejected: pd.DataFrame
     finance: object
     finance_target: float  # probability that enough replicas work
+    staff: Staffing
 
 
 def target_of(plan, scenario) -> float:
@@ -61,36 +56,6 @@ def by_period(given, periods, name):
     if given.size not in (1, periods):
         raise ValueError(f"{name} needs one value or one for each of the {periods} periods, got {given.size}")
     return np.broadcast_to(given, periods) if given.size == 1 else given
-
-
-def staffed(load, places, waits, works, target, waiting):
-    """Replicas that a load of so many full replicas asks for: those that answer it, those that wait for it, those down.
-
-    Parameters
-    ----------
-    load, places : Number
-        Full replicas' worth of peak load; requests in flight on one.
-    waits : float
-        Share of requests that find all places taken.
-    works, target : Number
-        Availability of a replica; probability that enough work.
-    waiting : bool array
-        Work that can wait: no room for random arrivals.
-    """
-    needed = np.where(waiting, load, square_root_servers(load * places, waits) / places)
-    down = needed * (1 - works) / works
-    z = np.maximum(NormalDist().inv_cdf(target), 0.0)
-    skew = (2 - works) / works * np.maximum(z**2 - 1, 0.0) / 6  # of the negative binomial distribution, as in kernel.reliability
-    return needed + down + z * np.sqrt(down / works) + np.where(works < 1, np.maximum(skew - 0.5, 0.0), 0.0)
-
-
-def lines(most, places, waits, works, target, waiting):
-    """(constant, slope) of the tangents, shape (pools, LINES): the curve is concave and they lie above it."""
-    touch = most[:, None] * np.array([0.05, 0.3, 1.0])
-    args = places[:, None], waits, works[:, None], target, waiting[:, None]
-    step = 1e-4 * touch
-    slope = (staffed(touch + step, *args) - staffed(touch - step, *args)) / (2 * step)
-    return staffed(touch, *args) - slope * touch, slope
 
 
 def stock_rows(vintages, tiers):
@@ -154,7 +119,8 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None) -
     pools = routes.drop_duplicates("p").set_index("p")[[*key, "chips_per_replica", "keep_usd", "rated_w", "idle_g", "works"]].copy()
     pools["places"] = routes.groupby("p")["batch"].min()
     pools["waiting"] = pools["tier"] == "batch"
-    R, P, p = len(routes), len(pools), routes["p"].to_numpy()
+    pools["q"] = pools.groupby(key[:-1], sort=False).ngroup()  # bought and rented replicas of one kind are staffed as one pool
+    R, P = len(routes), len(pools)
     d = routes["d"].to_numpy()
     peak = rate * demand["peak_over_mean"].to_numpy()[:, None]
     load = peak[d] / routes["capacity_requests_per_s"].to_numpy()[:, None]  # full replicas, were all served here
@@ -173,8 +139,8 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None) -
     for t in range(T):
         names = np.array([f"demand of {name}" for name in demand["demand"]], dtype=object)
         prog.rows(len(demand), [(d, at["x"][:, t], 1.0), (np.arange(len(demand)), at["shed"][:, t], 1.0)], 1.0, 1.0, names, t)
-    if P:
-        _staffing(prog, at, plan, scenario, pools, p, load, T)
+    target = target_of(plan, scenario)
+    staff = staffing(prog, at, plan, target, pools, routes, load)
     places = routes[bought].drop_duplicates(["chip", "site"])[["chip", "site"]].reset_index(drop=True) if ways else pd.DataFrame(columns=["chip", "site"])
     old = pd.DataFrame(existing) if existing is not None and len(existing) else pd.DataFrame(columns=list(EXISTING))
     places, old = _owned_places(places, old, plan, scenario)
@@ -184,7 +150,7 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None) -
         places = places.assign(**sheet)
         _stock(prog, at, plan, scenario, places, pools, rented, chips, vintages, old, years, now, year, life)
     _limits(prog, at, plan, places, supply, routes, pools, busy_j, rate[d] * seconds * plan.period_years, chips, rented, T)
-    return Case(prog, demand, routes, pools, places, vintages, at, rate, plan, (now, year), rejected, scenario.finance, target_of(plan, scenario))
+    return Case(prog, demand, routes, pools, places, vintages, at, rate, plan, (now, year), rejected, scenario.finance, target, staff)
 
 
 def _owned_places(places, old, plan, scenario):
@@ -208,29 +174,6 @@ def _owned_places(places, old, plan, scenario):
         catalog.check_id("chip", plan.training_tier_chip, scenario.as_of)
         more.append(pd.DataFrame(dict(chip=[plan.training_tier_chip], site=[scenario.site.site])))
     return pd.concat([places, *more], ignore_index=True).drop_duplicates().reset_index(drop=True), old
-
-
-def _staffing(prog, at, plan, scenario, pools, p, load, T):
-    """Load of each pool on one of the tangents of its staffing curve, and whole replicas above it."""
-    P = len(pools)
-    target = target_of(plan, scenario)
-    works = pools["works"].to_numpy() ** pools["chips_per_replica"].to_numpy()
-    most = np.maximum(np.array([np.bincount(p, load[:, t], P) for t in range(T)]).T, 1e-9)
-    a, b = lines(most.max(axis=1), pools["places"].to_numpy(), plan.wait_share, works, target, pools["waiting"].to_numpy())
-    cross = (a[:, 1:] - a[:, :-1]) / (b[:, :-1] - b[:, 1:])  # beyond it the next line is lower: no line is used past its end
-    ends = np.column_stack([np.where(np.isfinite(cross), np.maximum(cross, 1e-9), np.inf), np.full(P, np.inf)])
-    at["w"] = prog.variables("load", (P, T, LINES))
-    at["z"] = prog.variables("line", (P, T, LINES), upper=1.0, whole=True)
-    q, s = np.indices((P, LINES))
-    row = np.arange(P)
-    least = plan.least_replicas + np.broadcast_to(reliability.spares(plan.least_replicas, works, target), P)
-    for t in range(T):
-        x, w, z, n = at["x"][:, t], at["w"][:, t], at["z"][:, t], at["n"][:, t]
-        prog.rows(P, [(p, x, load[:, t]), (q, w, -1.0)], 0.0, 0.0, "load", t)
-        prog.rows(P * LINES, [(q * LINES + s, w, 1.0), (q * LINES + s, z, -np.minimum(ends, most[:, t, None]))], high=0.0, group="line", period=t)
-        prog.rows(P, [(row, n, 1.0), (q, z, -a), (q, w, -b)], 0.0, group="staffing", period=t)
-        prog.rows(P, [(q, z, 1.0)], high=1.0, group="one line", period=t)
-        prog.rows(P, [(row, n, 1.0), (q, z, -least[:, None])], 0.0, group="smallest pool", period=t)
 
 
 def _stock(prog, at, plan, scenario, places, pools, rented, chips, vintages, old, years, now, year, life):

@@ -32,16 +32,18 @@ def test_500_slices_20_chips_5_periods(capsys):
     taken, s = time.perf_counter() - start, t.summary.iloc[0]
     with capsys.disabled():
         print(f"\n{t.case.programme.n} columns, {t.case.programme.m} rows: {s['status']}, gap {s['gap']:.3%} after {s['solve_s']:.1f} s, {taken:.1f} s in all")
-    assert s["gap"] <= 0.002 and taken < 45, "0.1 % in 30 s on a quiet machine"
+    assert s["gap"] <= 0.0015 and taken < 45, "0.1 % in 30 s is the goal"
 
 
 @pytest.mark.bench
 def test_a_slider_of_20_classes(capsys):
     built = case(slices(20), CHIPS[:10], periods=5, rents="nothing")
-    relaxed(built)
-    start = time.perf_counter()
-    t = relaxed(built, power_cap_w=1e9)
-    taken = time.perf_counter() - start
+    peak_w = relaxed(built).fleet.groupby("period")["w"].sum().max()
+    took = []
+    for part in (1.2, 1.1, 1.05, 1.01, 1.0):
+        start = time.perf_counter()
+        t = relaxed(built, power_cap_w=part * peak_w)
+        took.append(time.perf_counter() - start)
     with capsys.disabled():
-        print(f"\n20 classes, 10 chips, 5 periods, relaxed under another limit: {taken:.2f} s, of it {t.summary['solve_s'].iloc[0]:.2f} s in the solver")
-    assert taken < 0.6, "twice what a quiet machine takes"
+        print(f"\n20 classes, 10 chips, 5 periods, relaxed under another limit: {max(took):.2f} s at most, of it {t.summary['solve_s'].iloc[0]:.3f} s in the solver")
+    assert max(took) < 0.3
