@@ -40,6 +40,7 @@ class Staffing(NamedTuple):
     part: np.ndarray  # of each route: its class in its pool, which it shares with other ways of having the replicas
     load: np.ndarray  # (parts, periods): were all of the class served there
     pool: np.ndarray  # of each part
+    least: np.ndarray  # replicas of a pool in use
 
     def curve(self, q, load):
         """Replicas of pool q for loads."""
@@ -110,7 +111,7 @@ def staffing(prog, at, plan, target, pools, routes, load) -> Staffing:
         prog.rows(len(several), [(row[p[of]], x[of], load[of, t]), (row[several], n[several], -1.0)], high=0.0, group="share of a way", period=t)
         prog.rows(Q, [(i, z, 1.0)], high=1.0, group="one line", period=t)
         prog.rows(Q, [(q, n, 1.0), (i, z, -least[:, None])], 0.0, group="smallest pool", period=t)
-    return Staffing(a, b, q[p], part, of_part, pool)
+    return Staffing(a, b, q[p], part, of_part, pool, least)
 
 
 def tighten(built):
@@ -156,8 +157,11 @@ def tighten(built):
 
 
 def narrow(built):
-    """The function of `Programme.solve` that gives the parts searched first: pools as in use now, each on its line; these pools, any line."""
-    staff, at = built.staff, built.at
+    """The function of `Programme.solve` that gives the parts searched first, of the pools that the relaxation uses.
+
+    Their replicas rounded up, which leaves shares and purchases to be found; the line of each that its load is on; any line.
+    """
+    staff, at, q = built.staff, built.at, built.pools["q"].to_numpy(int)
 
     def parts(x):
         share = np.zeros(staff.load.shape)
@@ -165,12 +169,22 @@ def narrow(built):
         load = np.zeros((len(staff.constant), share.shape[1]))
         np.add.at(load, staff.pool, share * staff.load)
         used = x[at["z"]].sum(axis=2) > USED
-        line = np.argmin(staff.constant[:, None] + staff.slope[:, None] * load[..., None], axis=2)
-        for lines in (np.eye(LINES)[line], np.ones((*line.shape, LINES))):
-            _, least, upper, *_ = built.programme.arrays()
-            upper = upper.copy()
+        reached = staff.constant[:, None] + staff.slope[:, None] * load[..., None]
+        line, need = np.argmin(reached, axis=2), np.maximum(np.ceil(reached.min(axis=2) - 1e-6), np.ceil(staff.least)[:, None]) * used
+        ways = x[at["n"]]
+        largest = pd.DataFrame(ways).groupby(q).transform("max").to_numpy() <= ways
+        first = largest & (pd.DataFrame(largest).groupby(q).cumsum().to_numpy() == 1)
+        whole = np.ceil(ways - 1e-6)
+        have = np.zeros(need.shape)
+        np.add.at(have, q, whole)
+        whole += first * np.maximum(need - have, 0.0)[q]
+        _, least, most, *_ = built.programme.arrays()
+        for lines, replicas in ((np.eye(LINES)[line], whole), (np.eye(LINES)[line], None), (np.ones((*line.shape, LINES)), None)):
+            least, upper = least.copy(), most.copy()
             upper[at["z"]] = lines * used[..., None]
             upper[at["x"]] = np.where(used[staff.q], upper[at["x"]], 0.0)
+            if replicas is not None:
+                upper[at["n"]] = replicas
             yield least, upper
 
     return parts
