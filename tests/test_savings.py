@@ -58,7 +58,7 @@ def test_steps_add_up_and_never_cost_more_than_the_gap(steps):
 
 
 def test_steps_are_named_in_their_order_and_drawn(steps):
-    assert [name.split()[0] for name in steps["step"]] == [steps["step"][0].split()[0], "Rent", "Own", "Own", "Own", "Move", "The"]
+    assert [name.split()[0] for name in steps["step"]] == [steps["step"][0].split()[0], "Renting", "Own", "Own", "Own", "Old", "The"]
     figure = tiering_charts.savings(steps)
     assert figure.title.startswith("The cost falls by") and len(figure.data) == len(steps)
 

@@ -20,7 +20,9 @@ def test_orders_hold_every_purchase_move_and_sale_of_the_period(found):
     bought = found.fleet[(found.fleet["period"] == 0)]["bought"].sum()
     assert sum(float(x.replace(",", "")) for x in table["Chips"][table["Do"] == "Buy"]) == pytest.approx(bought)
     paid = found.flows[(found.flows["period"] == 0) & (found.flows["tier_from"] == "")]["usd"].sum()
-    assert table["US$"].iloc[-1] == tier_memo.usd(paid) and table["Do"].iloc[-1] == "Spent on purchases"
+    sums = table.set_index("Do")["US$"]
+    rent = found.fleet[(found.fleet["period"] == 0) & found.fleet["ownership"].isin(["reserved", "on_demand"])]["usd"].sum()
+    assert sums["Spent on purchases"] == tier_memo.usd(paid) and sums.get("Paid for rent", "$0") == tier_memo.usd(rent)
     moved = found.flows[(found.flows["period"] == 1) & (found.flows["tier_from"] != "")]
     later = tier_memo.orders(found, 1)
     assert (later["Do"].isin(["Move", "Sell"])).sum() == moved.groupby(["chip", "tier_from", "tier_to"]).ngroups
@@ -52,7 +54,7 @@ def test_limits_are_worth_the_sum_of_their_years_and_power_is_in_megawatts(found
     table = tier_memo.limits(found).set_index("limit")
     of = found.limits[found.limits["limit"] == "supply of b200-sxm"]
     assert table.loc["Supply of B200 SXM", "usd"] == pytest.approx(of["shadow_usd"].clip(lower=0).sum())
-    assert table.loc["Power", "amount"] == pytest.approx(0.15) and "training" not in table.index
+    assert table.loc["Power cap", "amount"] == pytest.approx(0.15) and "training" not in table.index
     assert "binds" in tier_memo.binding(found) or "bind" in tier_memo.binding(found)
 
 

@@ -107,7 +107,7 @@ def savings(found: Tiering, alone: pd.DataFrame, name: str = "") -> pd.DataFrame
     name = name or kind
     bought = _solved(built, allowed(built, kind, rents=False))
     rows = [(f"{name} alone, bought", bought.objective / SCALE, bought.bound / SCALE)] if bought.x is not None else []
-    rows.append(("Rent what is short" if rows else f"{name} alone, bought or rented", *alone[["usd_npv", "bound_usd"]].iloc[0]))
+    rows.append(("Renting what is short" if rows else f"{name} alone, bought or rented", *alone[["usd_npv", "bound_usd"]].iloc[0]))
     for words, tiers in FREED.items():
         if there.isdisjoint(tiers):
             continue
@@ -117,7 +117,7 @@ def savings(found: Tiering, alone: pd.DataFrame, name: str = "") -> pd.DataFrame
         least = s.bound if s.x is not None else _solved(built, upper, relax=True).bound
         rows.append((f"Own kinds {words}", np.nanmin([s.objective / SCALE, rows[-1][1]]), least / SCALE))  # the plan before still stands
     s = found.solution
-    rows.append(("Move the old cluster down", s.objective / SCALE, s.bound / SCALE))
+    rows.append(("Old cluster moved down", s.objective / SCALE, s.bound / SCALE))
     return steps(rows)
 
 

@@ -13,7 +13,7 @@ from infertco.views.tiering_charts import share, usd
 
 Y_AXIS_PX, LOG_FROM = 56, 8.0  # LOG_FROM: a limit that spans so many times is drawn on a logarithmic scale
 ENDINGS = dict(_usd="USD", _s="s", _w="W", _g="g", _j="J", _kwh="USD/kWh", _bytes="byte")
-WORDS = dict(tpot_factor=("TPOT limits, of those asked for", "share"))  # what is walked and is no field: label, unit
+WORDS = dict(tpot_factor=("TPOT limits", "share"))  # what is walked and is no field: label, unit; 100% is what was asked for
 FLAT = 0.01  # changes of the cost under this are none
 SURE = 0.8  # share of scenarios that must agree before one plan is said to be cheaper
 

@@ -21,8 +21,8 @@ ACTS = dict(hand_down="Handing chips down", resell="Selling chips", idle="Leavin
 
 
 def count(x) -> str:
-    """A number of chips on a mark: two digits, k from 10,000."""
-    return units.axis_labels([float(f"{x:.2g}") if x >= 10 else round(x, 1)])[0]
+    """A number of chips on a mark: whole from 10, two digits from 1,000, k from 10,000."""
+    return units.axis_labels([float(f"{x:.2g}") if x >= 1000 else round(x, 0 if x >= 10 else 1)])[0]
 
 
 def _color(tier: str) -> str:
@@ -194,16 +194,17 @@ def _flow_title(table, at, heads, held) -> str:
     at_all = [composed(table, [at[0], period])[0][1][0] for period in at[1:]]
     serving = np.array([sum(of[tiers.index(tier)] for tier in SERVING) for of in at_all])
     best = int(serving.argmax())
-    head = f"the {units.format(training, digits=2)} training chips of {heads[0]}"
+    say = lambda x: units.format(x, digits=2 if x >= 1000 else 3)  # noqa: E731
+    head = f"the {say(training)} training chips of {heads[0]}"
     if serving[best] < 0.005 * training:
         left = max((name for name in TIERS if name != "training"), key=lambda name: at_all[-1][tiers.index(name)])
         gone = at_all[-1][tiers.index(left)]
         return (
-            f"None of {head} serve users later; {units.format(gone, digits=2)} are {TIERS[left].lower()} by {heads[-1]}"
+            f"None of {head} serve users later; {say(gone)} are {TIERS[left].lower()} by {heads[-1]}"
             if gone
             else f"All of {head} still train in {heads[-1]}"
         )
-    return f"Of {head}, {units.format(serving[best], digits=2)} serve users by {heads[best + 1]}"
+    return f"Of {head}, {say(serving[best])} serve users by {heads[best + 1]}"
 
 
 # ------------------------------------------------------------------ what stands idle

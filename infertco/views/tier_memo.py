@@ -13,7 +13,7 @@ from infertco.views.tiering_charts import TIERS, share
 
 BOUGHT = ("owned", "colo")
 HOW = dict(owned="bought", colo="bought", reserved="reserved", on_demand="rented")
-LIMITS = dict(power="Power", budget="Budget", carbon="Carbon")
+LIMITS = dict(power="Power cap", budget="Budget", carbon="Carbon cap")
 SHORT = dict(TTFT="first token too late", TPOT="tokens too slow", fit="does not fit", price="no price")
 
 
@@ -36,7 +36,7 @@ def site(id: str) -> str:
 
 
 def orders(found: Tiering, period: int = 0) -> pd.DataFrame:
-    """What is to be done for one period: Do, Chips, What, Where, For, US$; the last row is what is paid out for purchases.
+    """What is to be done for one period: Do, Chips, What, Where, For, US$; the last rows are what is paid for purchases and for rent.
 
     Dollars of a purchase are those of chips, servers and network; of what is rented, those of the period's rent; a sale
     brings money in.
@@ -56,8 +56,9 @@ def orders(found: Tiering, period: int = 0) -> pd.DataFrame:
         rows.append(("Move" if b else "Sell", of["chips"].sum(), chip(id), "", to, of["usd"].sum()))
     rows.sort(key=lambda r: (("Buy", "Reserve", "Rent", "Move", "Sell").index(r[0]), -abs(r[5])))
     out = [[do, units.format(n), what, site(where) if where else "", for_, usd(paid)] for do, n, what, where, for_, paid in rows]
-    spent = sum(r[5] for r in rows if r[0] == "Buy")
-    return pd.DataFrame([*out, ["Spent on purchases", "", "", "", "", usd(spent)]], columns=["Do", "Chips", "What", "Where", "For", "US$"])
+    sums = [(words, sum(r[5] for r in rows if r[0] in dos)) for words, dos in (("Spent on purchases", ("Buy",)), ("Paid for rent", ("Reserve", "Rent")))]
+    totals = [[words, "", "", "", "", usd(paid)] for words, paid in sums if paid > 0]
+    return pd.DataFrame([*out, *totals], columns=["Do", "Chips", "What", "Where", "For", "US$"])
 
 
 def _tiers(count) -> str:
@@ -138,7 +139,7 @@ def binding(found: Tiering, period: int = 0) -> str:
     """In a sentence, the limits that bind in a period and what one more of each is worth."""
     of = found.limits[(found.limits["period"] == period) & (found.limits["limit"] != "training") & (found.limits["shadow_usd"] > 0)]
     per = dict(MW="one MW more", USD="one dollar more", chip="one more", t="one tonne more")
-    told = [f"{figure.lower(_limit(r.limit))} ({per[r.shadow_unit.partition('/')[2]]} saves {units.format(r.shadow_usd, 'USD', 2)})" for r in of.itertuples()]
+    told = [f"the {figure.lower(_limit(r.limit))} ({per[r.shadow_unit.partition('/')[2]]} saves {units.format(r.shadow_usd, 'USD', 2)})" for r in of.itertuples()]
     if not told:
         return "no limit binds"
     return f"{', '.join(told[:-1])} and {told[-1]} bind" if len(told) > 1 else f"{told[0]} binds"

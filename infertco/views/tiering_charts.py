@@ -101,7 +101,7 @@ def by_tier(fleet, unit: str = "chips", width: int = theme.WIDTH["notebook"], he
     hollow = "hollow = spare" if SPARE in parts else ""
     lines = figure.subtitle(width, f"{what} by tier in the cheapest plan that meets the demand", hollow)
     words = f"Stacked bar chart of {figure.lower(what)} by tier, {len(at)} periods from {heads[0]} to {heads[-1]}. {title}. "
-    say = lambda v: units.format(v, base, 2)  # noqa: E731
+    say = lambda v: _short(v, base, v) if base == "1" else units.format(v, base, 2)  # noqa: E731
     words += f"The fleet goes from {say(total.iloc[0])} to {say(total.iloc[-1])}; {_name(last.index[0])} from {say(tiers[last.index[0]].iloc[0])} to "
     words += f"{say(tiers[last.index[0]].iloc[-1])}. The plan of one scenario, without intervals. Values in the table beside it."
     data = pd.DataFrame({"tier": [*(_name(p) for p in parts), "Total"]})
@@ -117,7 +117,7 @@ def _name(part: str) -> str:
 def _short(x, base: str, most: float) -> str:
     """A number on a bar without its unit, all in the prefix of the axis."""
     if base == "1":
-        return units.axis_labels([float(f"{x:.2g}") if x >= 10 else round(x, 1)], "count")[0]
+        return units.axis_labels([float(f"{x:.2g}") if x >= 1000 else round(x, 0 if x >= 10 else 1)], "count")[0]
     return units.format(x, base, 2, bare=True, as_word=None if base == "USD" else units.word(most, base))
 
 
