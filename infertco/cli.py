@@ -22,7 +22,7 @@ LISTED_BY = ("name", "vendor", "status", "family", "title", "place")
 PREDICTED = ("predicted", "predicted_low", "predicted_high", "scored", "why_not", "assumed")
 NO_FIGURE = ("", "-", "na", "n/a", "nan", "none", "null")
 MOST_REASONS = 20
-TABLES = ("series", "demand", "existing", "supply")  # of a study: in YAML as lists and mappings, with -p the path of a CSV file
+TABLES = ("series", "demand", "existing", "supply", "site_power_w")  # of a study: in YAML as lists and mappings, with -p the path of a CSV file
 
 
 # ---------------------------------------------------------------- parameters

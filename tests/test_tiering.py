@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import infertco as ic
 from infertco.kernel import queueing, stock
 from infertco.kernel.fleet import square_root_servers
-from infertco.studies import tiering_case
+from infertco.studies import tiering_case, tiering_stock
 from infertco.studies.programme import Programme
 from infertco.studies.tiering import case, cheapest_single, relaxed, solved, tiering
 from infertco.studies.tiering_demand import candidates, demands
@@ -54,7 +54,7 @@ def test_rows_of_the_stock_are_the_stock_step(vintages, tiers, seed):
     held, bought, retired, moved = rng.random(shape), rng.random(shape), rng.random(shape), rng.random((*shape, tiers))
     after = stock.step(held, bought, moved, retired)
     parts = [held, bought, moved, retired, after]
-    left = sum(a @ x.ravel() for a, x in zip(tiering_case.stock_rows(vintages, tiers), parts, strict=True))
+    left = sum(a @ x.ravel() for a, x in zip(tiering_stock.stock_rows(vintages, tiers), parts, strict=True))
     np.testing.assert_allclose(left, 0.0, atol=1e-12)
 
 

@@ -114,6 +114,11 @@ def _tier(given, who):
     return given
 
 
+def sites_of(demand, scenario) -> list[str]:
+    """The scenario's site and those that residency names."""
+    return list(dict.fromkeys([scenario.site.site, *(x for text in demand["residency"] for x in text.split(",") if x)]))
+
+
 def candidates(demand, chips, scenario: Scenario, sites=None, tensor_parallel=(1, 2, 4, 8), weight_bits=(np.nan,)):
     """(Deployments within the limits of each class, why the other pairs of class and chip are out).
 
@@ -132,8 +137,7 @@ def candidates(demand, chips, scenario: Scenario, sites=None, tensor_parallel=(1
         One row a class, chip, site and layout, of these the one with the most capacity a chip and the one with the
         fewest chips, `d` being the row of the class; and demand, chip, why, nearest (the layout that came nearest, in words).
     """
-    if sites is None:
-        sites = list(dict.fromkeys([scenario.site.site, *(x for text in demand["residency"] for x in text.split(",") if x)]))
+    sites = sites_of(demand, scenario) if sites is None else sites
     for kind, ids in (("chip", chips), ("site", sites)):
         for id in ids:
             catalog.check_id(kind, id, scenario.as_of)
