@@ -147,7 +147,8 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None, s
     pools = routes.drop_duplicates("p").set_index("p")[[*key, "chips_per_replica", "keep_usd", "rated_w", "idle_g", "works"]].copy()
     pools["places"] = routes.groupby("p")["batch"].min()
     pools["waiting"] = pools["tier"] == "batch"
-    R, P, p, d = len(routes), len(pools), routes["p"].to_numpy(), routes["d"].to_numpy()
+    R, P, p = len(routes), len(pools), routes["p"].to_numpy()
+    d = routes["d"].to_numpy()
     peak = rate * demand["peak_over_mean"].to_numpy()[:, None]
     load = peak[d] / routes["capacity_requests_per_s"].to_numpy()[:, None]  # full replicas, were all served here
 

@@ -163,7 +163,7 @@ def trained_flop_per_s(chips, sizes, model, scenario):
     Examples
     --------
     >>> from infertco.scenario import scenario
-    >>> rate, why = trained_flop_per_s(["h100-sxm", "l4"], [512], "", scenario(model="llama-3.1-405b"))
+    >>> rate, why = trained_flop_per_s(["h100-sxm", "rtx-4090"], [64], "", scenario(model="llama-3.1-70b"))
     >>> print((rate > 1e14).ravel(), why.ravel() != "")
     [ True False] [False  True]
     """
