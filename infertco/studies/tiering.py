@@ -8,14 +8,15 @@ The answer is a `Tiering` of tables:
     routes   period, demand, chip, site, tensor_parallel, weight_bits, tier, ownership, share, requests_per_s, usd,
              ttft_s, tpot_s, usd_per_mtok        (chip "" and ownership "shed": not served, at its penalty)
     flows    period, chip, vintage, tier_from, tier_to, chips, usd       ("" from: bought; "" to: sold or retired)
-    limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of the limit saves)
+    limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of it saves; of a need: below 0)
     rejected demand, chip, why, nearest, reduced_usd        (NaN where it fails its limits; else what it is too dear by)
-    by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (all periods)
+    by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (mean and, usd, sum of all periods; work included)
     summary  one row: status, usd_npv, bound_usd, gap, capex_usd, carbon_g, w, shed_share, solve_s
 
-A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot
-be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet` and `routes` are of its
-period, undiscounted, purchases spread over the life as everywhere in infertco.
+A shadow price holds the pools that are open and the clusters that train, and lets replicas and slices be divided. `conflict`
+holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet`
+and `routes` are of its period, undiscounted, purchases spread over the life as everywhere in infertco. Those of `fleet` are of
+chips that stand idle, those of `routes` of the chips a class needs and the electricity of its work.
 """
 
 from typing import NamedTuple
@@ -115,8 +116,9 @@ def solved(built: Case, relax=False, explain=True, ends=None, upper=None) -> Tie
     fleet, routes, flows = _fleet(built, found.x), _routes(built, found.x), _flows(built, found.x)
     limits = _limits(built, found.x, shadow, ends)
     return Tiering(
-        _summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None), _by_tier(fleet, routes), (), built, found
-    )
+        _summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None),
+        _by_tier(built, found.x, fleet, routes), (), built, found,
+    )  # fmt: skip
 
 
 def relaxed(built: Case, **limits) -> Tiering:
@@ -215,7 +217,7 @@ def _routes(built, x):
         ownership=q["ownership"], share=share[r, t], requests_per_s=rate, ttft_s=q["ttft_s"], tpot_s=q["tpot_s"],
     ))  # fmt: skip
     seconds = cost.HOURS * 3600 * built.plan.period_years
-    work = rate * seconds * (q["active_w_per_chip"] - q["idle_w_per_chip"]) * q["chips_per_replica"] / q["capacity_requests_per_s"] * q["work_usd_per_j"]
+    work = _work_usd(built, x)[r, t]
     load = rate * built.demand["peak_over_mean"].to_numpy()[q["d"]] / q["capacity_requests_per_s"]
     of_pool = load / np.maximum(pd.DataFrame(dict(p=q["p"], t=t, load=load)).groupby(["p", "t"])["load"].transform("sum"), 1e-300)
     out["usd"] = work + of_pool * _pool_usd(built, x)[q["p"], t]
@@ -247,6 +249,13 @@ def _routes(built, x):
         "usd_per_mtok",
     ]
     return out.sort_values(["period", "d", "share"], ascending=[True, True, False], kind="stable")[order].reset_index(drop=True)
+
+
+def _work_usd(built, x):
+    """Dollars of each route and period for the electricity that its work takes beyond standing idle."""
+    q, seconds = built.routes, cost.HOURS * 3600 * built.plan.period_years
+    per_request = (q["active_w_per_chip"] - q["idle_w_per_chip"]) * q["chips_per_replica"] / q["capacity_requests_per_s"] * q["work_usd_per_j"]
+    return x[built.at["x"]] * built.rate[q["d"]] * seconds * per_request.to_numpy()[:, None]
 
 
 def _field(built, name):
@@ -412,13 +421,15 @@ def _why(built, x):
     return pd.concat([out, lost], ignore_index=True)[["demand", "chip", "why", "nearest", "reduced_usd"]]
 
 
-def _by_tier(fleet, routes):
+def _by_tier(built, x, fleet, routes):
+    work = pd.Series(_work_usd(built, x).sum(axis=1)).groupby(built.routes["tier"].to_numpy()).sum()
     all_ = fleet.assign(busy=fleet["utilization"] * fleet["chips"]).groupby("tier", sort=False)[["chips", "w", "usd", "busy"]].sum()
     served = (
         routes[routes["ownership"] != "shed"].assign(mtok=lambda t: t["usd"] / t["usd_per_mtok"]).groupby("tier", sort=False)[["requests_per_s", "mtok"]].sum()
     )
     t = all_.join(served)
-    periods = fleet["period"].nunique()
+    t["usd"] += work.reindex(t.index, fill_value=0.0)
+    periods = int(built.plan.periods)
     out = pd.DataFrame(dict(
         tier=t.index, chips=t["chips"] / periods, w=t["w"] / periods, usd=t["usd"], requests_per_s=t["requests_per_s"] / periods,
         utilization=np.where(t.index == "training", np.nan, t["busy"] / t["chips"]), usd_per_mtok=t["usd"] / t["mtok"],
