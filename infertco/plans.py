@@ -131,6 +131,7 @@ class TieringPlan(Plan):
     power_cap_w: Number = quantity("Power cap", "W", "Rated power of what is bought and held, PUE included; NaN: none", (0, 1e12))
     budget_usd: Number = quantity("Budget", "USD", "Spent on chips in a period; NaN: no limit", (0, 1e15))
     carbon_cap_g: Number = quantity("Carbon cap", "g", "Operational carbon of a period; NaN: none", (0, 1e18))
+    vendor_share: Number = quantity("Share of a vendor", "1", "Most of the chips bought in a period that may be of one vendor; NaN: all", ONE)
     tier_nines: Number = quantity("Nines of a pool", "1", "Nines of the share of time that enough replicas work; NaN: availability_target of the scenario", (0, 6))
     wait_share: Number = quantity("Requests that wait", "1", "Share of requests that may find every place taken, at the peak", (0.0001, 0.9999), default=0.2)
     least_replicas: Number = quantity("Smallest pool", "1", "Fewest replicas of a pool in use", (1, 1e4), default=1.0)

@@ -178,6 +178,7 @@ CONFLICTS = {
     "power": dict(power_cap_w=5e3, rents="nothing"),
     "power at us-average": dict(site_power_w={"us-average": 5e3}, rents="nothing"),
     "budget": dict(budget_usd=1e5, rents="nothing"),
+    "vendor NVIDIA": dict(vendor_share=0.4, rents="nothing"),
     "carbon": dict(carbon_cap_g=1e6),
     "supply of h100-sxm": dict(supply={"h100-sxm": 8, "mi300x": 4}, rents="nothing"),
     "training": FEW | dict(training_need_chips=64, supply={"h100-sxm": 32, "mi300x": 1000}),
@@ -294,6 +295,18 @@ def test_each_site_has_its_own_power():
     assert set(alone["status"]) == {"optimal"} and alone["chip"].iloc[0] == "h100-sxm", "a supply counts for its own kind only"
 
 
+def test_no_vendor_sells_more_than_its_share():
+    asked = dict(rents="nothing", periods=2, mip_gap=1e-4)
+    free, capped = tiering([CHAT, CODE], CHIPS, **asked), tiering([CHAT, CODE], CHIPS, vendor_share=0.6, **asked)
+    vendor = ic.chips()["vendor"]
+    shares = [t.fleet[t.fleet["bought"] > 0].groupby(vendor.loc[t.fleet.loc[t.fleet["bought"] > 0, "chip"]].to_numpy())["bought"].sum() for t in (free, capped)]
+    assert (shares[0] / shares[0].sum()).max() > 0.6 >= (shares[1] / shares[1].sum()).max() - 1e-6
+    assert npv(capped) > npv(free)
+    told = capped.limits[capped.limits["period"] == 0].set_index("limit")
+    assert set(told.index) == {"vendor NVIDIA", "vendor AMD"} and told["allowed"].iloc[0] == pytest.approx(0.6 * shares[1].sum())
+    assert told.loc["vendor AMD", "used"] + told.loc["vendor NVIDIA", "used"] == pytest.approx(shares[1].sum())
+
+
 # ---------------------------------------------------------------- training
 def test_training_is_met_in_flop_by_whole_clusters():
     trains = dict(training_tier_chip="h100-sxm, b200-sxm", training_need_flop_per_s=[6e16, 2e16], training_cluster_chips=64)
@@ -308,12 +321,17 @@ def test_training_is_met_in_flop_by_whole_clusters():
         assert told["allowed"] == need and told["used"] == pytest.approx(sum(n * rate[chip] for chip, n in clusters.items()), rel=1e-6)
     half = tiering([CHAT], CHIPS, rents="nothing", training_tier_chip="h100-sxm", training_need_chips=10, training_cluster_chips=64)
     assert half.fleet.query("tier == 'training'")["chips"].sum() == pytest.approx(64)
+    told = half.limits.set_index("limit").loc["training"]
+    assert told["used"] == pytest.approx(64) and told["shadow_usd"] == pytest.approx(0.0, abs=1e-6), "one chip more is in the cluster already"
 
 
 def test_chips_owned_train_at_once_and_small_heaps_do_not():
     asked = dict(rents="nothing", training_tier_chip="h100-sxm,b200-sxm", training_need_flop_per_s=2e16, training_cluster_chips=64)
     ours = tiering([CHAT], CHIPS, existing=[dict(chip="h100-sxm", count=200, age_years=1)], **asked)
     assert not (ours.flows["tier_to"] == "training").any()
+    new = dict(existing=[dict(chip="h100-sxm", count=200)], training_tier_chip="h100-sxm", training_need_chips=64, training_cluster_chips=64)
+    told = tiering([CHAT], CHIPS, **new).limits.set_index("limit").loc["training"]
+    assert told["used"] == pytest.approx(200) and not told["binds"], "all that stands there, not what the need takes of it"
     scattered = [dict(chip="h100-sxm", count=40, age_years=1, site=site) for site in ("us-average", "sweden", "germany")]
     heaps = tiering([CHAT], CHIPS, existing=scattered, **asked)
     assert heaps.flows.query("tier_to == 'training' and tier_from == ''")["chips"].sum() > 0, "three heaps of 40 are no cluster of 64"

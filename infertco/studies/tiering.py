@@ -35,13 +35,13 @@ from infertco.studies.tiering_stock import PFLOP, used
 
 UNITS = dict(  # of a limit, of its shadow price
     power=("W", "USD/MW"), budget=("USD", "USD/USD"), carbon=("g", "USD/t"), supply=("chips", "USD/chip"), training=("chips", "USD/chip"),
-    compute=("FLOP/s", "USD/(PFLOP/s)"),
+    compute=("FLOP/s", "USD/(PFLOP/s)"), vendor=("chips", "USD/chip"),
 )  # fmt: skip
 INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool", "slices", "trains")  # arithmetic, not limits
 HELD = ("line", "cluster")  # blocks held by a shadow price
 FIELD = {  # of TieringPlan that makes a limit
     "power": "power_cap_w", "budget": "budget_usd", "carbon": "carbon_cap_g", "training": "training_need_chips",
-    "compute of training": "training_need_flop_per_s", "smallest cluster": "training_cluster_chips",
+    "compute of training": "training_need_flop_per_s", "smallest cluster": "training_cluster_chips", "vendor": "vendor_share",
 }  # fmt: skip
 
 
@@ -150,7 +150,7 @@ def ends_of(built: Case, supply=None, site_power_w=None, **limits):
 def cheapest_single(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, **named) -> pd.DataFrame:
     """The same programme for each chip alone: chip, status, usd_npv, conflict; the cheapest first.
 
-    The fair strawman: a fleet of one kind is compared at its best, not at its worst. Training keeps its own chip.
+    The fair strawman: a fleet of one kind is compared at its best, not at its worst. Training keeps its own chips.
     """
     rows, trains = [], (named.get("training_tier_chip") or (plan or TieringPlan()).training_tier_chip).split(",")
     for chip in chips:
@@ -169,13 +169,14 @@ def conflict(built: Case) -> list[str]:
 
 def _words(name, built):
     group, high = built.programme.arrays()[6], built.programme.arrays()[5]
-    if name in FIELD:
-        told = f"{name}: {FIELD[name]} = {', '.join(f'{x:g}' for x in np.atleast_1d(getattr(built.plan, FIELD[name])))}"
+    field = FIELD.get("vendor" if name.startswith("vendor ") else name)
+    if field:
+        told = f"{name}: {field} = {', '.join(f'{x:g}' for x in np.atleast_1d(getattr(built.plan, field)))}"
         lost = built.rejected[built.rejected["demand"] == "training"] if name == "compute of training" else ()
         return told + "".join(f"; {near}" for near in (lost["nearest"] if len(lost) else ()))
     if name.startswith("demand of "):
         return name + ": all of it must be served"
-    caps = dict.fromkeys(f"{x * (1e6 if name.startswith('power') else 1):g}" for x in high[group == name])
+    caps = dict.fromkeys(f"{x * (1e6 if name.startswith('power') else 1):g}" for x in high[(group == name) & np.isfinite(high)])
     return f"{name}: at most {', '.join(caps)} {UNITS[name.split(' ')[0]][0]}"
 
 
@@ -368,8 +369,8 @@ def _flows(built, x):
 
 def _limits(built, x, shadow, ends):
     low, high, group, period = built.programme.arrays()[4:]
-    low, high = ends or (low, high)
-    left, rows = used(built, x), []
+    left, low, high = used(built, x, ends or (low, high))
+    rows = []
     for i in np.flatnonzero([str(g).split(" ")[0] in UNITS for g in group]):
         kind, least = str(group[i]).split(" ")[0], not np.isfinite(high[i]) and np.isfinite(low[i])
         allowed = low[i] if least else high[i]

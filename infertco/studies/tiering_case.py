@@ -22,7 +22,7 @@ from infertco.columns import from_frame
 from infertco.kernel import cost, reliability
 from infertco.kernel.fleet import square_root_servers
 from infertco.studies.programme import Programme
-from infertco.studies.tiering_stock import SCALE, all_places, by_period, caps, owned, rows_of_pools, rows_of_stock, rows_of_training
+from infertco.studies.tiering_stock import SCALE, all_places, by_period, caps, owned, rows_of_pools, rows_of_stock, rows_of_training, rows_of_vendors
 
 LINES = 3
 
@@ -175,9 +175,10 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None, s
         raise ValueError(f"{r.chip} has no price (chip_usd), which its upkeep follows; it can be neither owned nor train")
     vintages = rows_of_stock(prog, at, plan, scenario, places, old, now, year)
     rows_of_pools(prog, at, places, pools, T)
+    rows_of_vendors(prog, at, plan, scenario, places, T)
     untrained = rows_of_training(prog, at, plan, scenario, places, T)
-    power = caps(site_power_w, [*sites, *places["site"]], "site_power_w", "sites", T)
-    supply = caps(supply, [*chip_ids, *places["chip"]], "supply", "chips", T)
+    power = caps(site_power_w, "site", [*sites, *places["site"]], "site_power_w", T)
+    supply = caps(supply, "chip", [*chip_ids, *places["chip"]], "supply", T)
     _limits(prog, at, plan, places, supply, power, routes, pools, busy_j, rate[d] * seconds * plan.period_years, chips, rented, T)
     rejected = pd.concat([t for t in (rejected, unpriced, untrained) if len(t)] or [rejected], ignore_index=True)
     return Case(prog, demand, routes, pools, places, vintages, at, rate, plan, (now, year), rejected, scenario.finance, target_of(plan, scenario))

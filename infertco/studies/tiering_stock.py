@@ -8,6 +8,8 @@ A chip's rate is the model FLOP/s that `studies.training.train` gives it in a cl
 where none is given), times the goodput. What stands in the training tier and is not needed there trains nothing.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -31,24 +33,27 @@ def by_period(given, periods, name):
     return np.broadcast_to(given, periods) if given.size == 1 else given
 
 
-def caps(given, known, what, kind, periods) -> dict:
-    """Most of each name, an array by period; NaN: no limit.
-
-    Raises
-    ------
-    ValueError
-        For a name that is not among `known`, or a number that is none.
-    """
-    given, known = given or {}, tuple(dict.fromkeys(known))
-    for name, most in given.items():
-        if name not in known:
-            raise ValueError(f"{what} names '{name}', which is not among the {kind}: {', '.join(known)}")
+def checked_caps(given, kind, what) -> dict:
+    """A mapping of ids to numbers of at least 0, or to lists of them, one a period."""
+    if not isinstance(given, Mapping | None):
+        raise ValueError(f"{what} must hold lines of `{kind}: number`, got {given!r}")
+    for name, most in (given or {}).items():
+        catalog.check_id(kind, name)
         try:
             bad = (np.asarray(most, dtype=float) < 0).any()
         except (TypeError, ValueError):
             bad = True
         if bad:
             raise ValueError(f"{what} of '{name}' must be a number of at least 0, got {most!r}")
+    return dict(given or {})
+
+
+def caps(given, kind, known, what, periods) -> dict:
+    """Most of each id, an array by period; NaN: no limit. An id that is not among `known` is a ValueError."""
+    given, known = checked_caps(given, kind, what), tuple(dict.fromkeys(known))
+    for name in given:
+        if name not in known:
+            raise ValueError(f"{what} names '{name}', which is not among the {kind}s: {', '.join(known)}")
     return {name: by_period(most, periods, f"{what} of {name}") for name, most in given.items()}
 
 
@@ -145,6 +150,16 @@ def rows_of_stock(prog, at, plan, scenario, places, old, now, year):
     return vintages
 
 
+def rows_of_vendors(prog, at, plan, scenario, places, T):
+    """No vendor sells more than a share of the chips bought in a period."""
+    share = by_period(plan.vendor_share, T, "vendor_share")
+    chips = catalog.table("chip", scenario.as_of)
+    vendor = np.array([chips.columns["vendor"][chips.row[id]] for id in places["chip"]], dtype=object)
+    for t in np.flatnonzero(np.isfinite(share)):
+        for name in dict.fromkeys(vendor):
+            prog.rows(1, [(0, at["buy"][..., t], (vendor == name)[:, None] - share[t])], high=0.0, group=f"vendor {name}", period=t)
+
+
 def rows_of_pools(prog, at, places, pools, T):
     """The chips of the replicas of bought pools are those that stand in the tier."""
     C, K = len(places), len(TIERS)
@@ -206,10 +221,18 @@ def rows_of_training(prog, at, plan, scenario, places, T) -> pd.DataFrame:
     return none
 
 
-def used(built, x):
-    """Left sides of the rows; of a need for training all that stands where a cluster trains, not just what the need takes of it."""
-    x = x.copy()
+def used(built, x, ends):
+    """(Left sides of the rows, their ends), to be told.
+
+    Of a need for training all counts that stands where a cluster trains, not just what the need takes of it; of a vendor's
+    share both sides are chips.
+    """
+    x, (low, high) = x.copy(), ends
+    share = by_period(built.plan.vendor_share, int(built.plan.periods), "vendor_share")
+    bought = x[built.at["buy"]].sum(axis=(0, 1)) * share if "buy" in built.at else share
+    group, period = built.programme.arrays()[6:]
+    more = np.where([str(g).startswith("vendor ") for g in group], bought[period.astype(int)], 0.0)
     if "trains" in built.at:
         stands = x[built.at["S"]][built.places["trains"].to_numpy(), :, 0].sum(axis=1)
         x[built.at["trains"]] = np.where(x[built.at["cluster"]] > 0.999, stands, x[built.at["trains"]])
-    return built.programme.matrix() @ x
+    return built.programme.matrix() @ x + more, low + more, high + more
