@@ -8,14 +8,15 @@ The answer is a `Tiering` of tables:
     routes   period, demand, chip, site, tensor_parallel, weight_bits, tier, ownership, share, requests_per_s, usd,
              ttft_s, tpot_s, usd_per_mtok        (chip "" and ownership "shed": not served, at its penalty)
     flows    period, chip, vintage, tier_from, tier_to, chips, usd       ("" from: bought; "" to: sold or retired)
-    limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of the limit saves)
+    limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of it saves; of a need: below 0)
     rejected demand, chip, why, nearest, reduced_usd        (NaN where it fails its limits; else what it is too dear by)
-    by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (all periods)
+    by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (mean and, usd, sum of all periods; work included)
     summary  one row: status, usd_npv, bound_usd, gap, capex_usd, carbon_g, w, shed_share, solve_s
 
-A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot
-be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet` and `routes` are of its
-period, undiscounted, purchases spread over the life as everywhere in infertco.
+A shadow price holds the pools that are open and the clusters that train, and lets replicas and slices be divided. `conflict`
+holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet`
+and `routes` are of its period, undiscounted, purchases spread over the life as everywhere in infertco. Those of `fleet` are of
+chips that stand idle, those of `routes` of the chips a class needs and the electricity of its work.
 """
 
 from typing import NamedTuple
@@ -29,13 +30,20 @@ from infertco.scenario import Scenario
 from infertco.scenario import scenario as default_scenario
 from infertco.studies.programme import Solution
 from infertco.studies.tiering_case import SCALE, Case, build
-from infertco.studies.tiering_demand import TIERS, candidates, demands
+from infertco.studies.tiering_demand import TIERS, candidates, demands, sites_of
 from infertco.studies.tiering_staffing import narrow, tighten
+from infertco.studies.tiering_stock import PFLOP, used
 
 UNITS = dict(  # of a limit, of its shadow price
     power=("W", "USD/MW"), budget=("USD", "USD/USD"), carbon=("g", "USD/t"), supply=("chips", "USD/chip"), training=("chips", "USD/chip"),
+    compute=("FLOP/s", "USD/(PFLOP/s)"), vendor=("chips", "USD/chip"),
 )  # fmt: skip
-INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool", "share of a way")  # arithmetic, not limits
+INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool", "share of a way", "slices", "trains")  # arithmetic, not limits
+HELD = ("line", "cluster")  # blocks held by a shadow price
+FIELD = {  # of TieringPlan that makes a limit
+    "power": "power_cap_w", "budget": "budget_usd", "carbon": "carbon_cap_g", "training": "training_need_chips",
+    "compute of training": "training_need_flop_per_s", "smallest cluster": "training_cluster_chips", "vendor": "vendor_share",
+}  # fmt: skip
 
 
 class Tiering(NamedTuple):
@@ -53,17 +61,16 @@ class Tiering(NamedTuple):
     solution: Solution
 
 
-def case(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, existing=None, supply=None, sites=None,
+def case(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, existing=None, supply=None, site_power_w=None, sites=None,
          tensor_parallel=(1, 2, 4, 8), weight_bits=(np.nan,), **named) -> Case:  # fmt: skip
     """The programme of a tiered fleet, built and not solved; arguments as in `tiering`."""
     plan, more = made(TieringPlan, plan, named, "a tiering plan")
     scenario = (scenario or default_scenario()).vary(**more)
     table = demands(demand, scenario, float(np.max(plan.premium_tpot_s)))
+    sites = sites_of(table, scenario) if sites is None else sites
     found, rejected = candidates(table, list(chips), scenario, sites, tensor_parallel, weight_bits)
-    for chip in supply or {}:
-        if chip not in chips:
-            raise ValueError(f"supply names '{chip}', which is not among the chips: {', '.join(chips)}")
-    return build(*_aggregated(table, found), rejected, scenario, plan, existing, supply)
+    by_rate = np.isfinite(plan.slices).any()
+    return build(*_aggregated(table, found, by_rate), rejected, scenario, plan, existing, supply, site_power_w, chips, sites)
 
 
 def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, relax=False, explain=True, progress=None, **named) -> Tiering:
@@ -86,7 +93,9 @@ def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan |
     existing : DataFrame or list
         What is owned: chip, count, age_years, tier (training), site.
     supply : mapping
-        Most chips to be bought in a period, by chip.
+        Most chips to be bought in a period, by chip; one number, or one a period.
+    site_power_w : mapping
+        Power cap of what is bought and held, PUE included, by site; one number, or one a period.
 
     Raises
     ------
@@ -109,12 +118,13 @@ def solved(built: Case, relax=False, explain=True, ends=None, upper=None, progre
         nothing = pd.DataFrame()
         summary = pd.DataFrame([dict(status=found.status, usd_npv=np.nan, bound_usd=np.nan, gap=np.nan, solve_s=found.solve_s)])
         return Tiering(summary, nothing, nothing, nothing, nothing, built.rejected, nothing, why, built, found)
-    shadow = built.programme.shadow(found.x, ends, ("line",)) if explain else None
+    shadow = built.programme.shadow(found.x, ends, HELD) if explain else None
     fleet, routes, flows = _fleet(built, found.x), _routes(built, found.x), _flows(built, found.x)
     limits = _limits(built, found.x, shadow, ends)
     return Tiering(
-        _summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None), _by_tier(fleet, routes), (), built, found
-    )
+        _summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None),
+        _by_tier(built, found.x, fleet, routes), (), built, found,
+    )  # fmt: skip
 
 
 def relaxed(built: Case, **limits) -> Tiering:
@@ -124,17 +134,18 @@ def relaxed(built: Case, **limits) -> Tiering:
     ----------
     power_cap_w, budget_usd, carbon_cap_g : Number
         One, or one a period.
-    supply : mapping
+    supply, site_power_w : mapping
     """
     return solved(built, relax=True, explain=False, ends=ends_of(built, **limits))
 
 
-def ends_of(built: Case, supply=None, **limits):
+def ends_of(built: Case, supply=None, site_power_w=None, **limits):
     """(low, high) of the rows with other caps."""
     _, _, _, _, low, high, group, period = built.programme.arrays()
     high, t = high.copy(), period.astype(int)
     scales = dict(power_cap_w=("power", 1e-6), budget_usd=("budget", SCALE), carbon_cap_g=("carbon", 1e-6))
     given = [(*scales[name], x) for name, x in limits.items()] + [(f"supply of {chip}", 1.0, x) for chip, x in (supply or {}).items()]
+    given += [(f"power at {site}", 1e-6, x) for site, x in (site_power_w or {}).items()]
     for name, scale, x in given:
         of = group == name
         caps = np.broadcast_to(np.asarray(x, float), int(built.plan.periods))[t[of]] * scale
@@ -145,12 +156,12 @@ def ends_of(built: Case, supply=None, **limits):
 def cheapest_single(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, **named) -> pd.DataFrame:
     """The same programme for each chip alone: chip, status, usd_npv, conflict; the cheapest first.
 
-    The fair strawman: a fleet of one kind is compared at its best, not at its worst. Training keeps its own chip.
+    The fair strawman: a fleet of one kind is compared at its best, not at its worst. Training keeps its own chips.
     """
-    rows = []
+    rows, trains = [], (named.get("training_tier_chip") or (plan or TieringPlan()).training_tier_chip).split(",")
     for chip in chips:
-        supply = {name: x for name, x in (named.get("supply") or {}).items() if name == chip}
-        t = tiering(demand, [chip], scenario, plan, explain=False, **named | (dict(supply=supply) if supply else dict(supply=None)))
+        supply = {name: x for name, x in (named.get("supply") or {}).items() if name == chip or name not in chips or name in trains}
+        t = tiering(demand, [chip], scenario, plan, explain=False, **named | dict(supply=supply))
         s = t.summary.iloc[0]
         rows.append(dict(chip=chip, status=s["status"], usd_npv=s["usd_npv"], gap=s["gap"], conflict="; ".join(t.conflict)))
     return pd.DataFrame(rows).sort_values("usd_npv", kind="stable", ignore_index=True)
@@ -163,10 +174,16 @@ def conflict(built: Case) -> list[str]:
 
 
 def _words(name, built):
-    plan, word = built.plan, {"power": "power_cap_w", "budget": "budget_usd", "carbon": "carbon_cap_g", "training": "training_need_chips"}.get(name)
-    if word:
-        return f"{name}: {word} = {', '.join(f'{x:g}' for x in np.atleast_1d(getattr(plan, word)))}"
-    return name + (": all of it must be served" if name.startswith("demand of ") else "")
+    group, high = built.programme.arrays()[6], built.programme.arrays()[5]
+    field = FIELD.get("vendor" if name.startswith("vendor ") else name)
+    if field:
+        told = f"{name}: {field} = {', '.join(f'{x:g}' for x in np.atleast_1d(getattr(built.plan, field)))}"
+        lost = built.rejected[built.rejected["demand"] == "training"] if name == "compute of training" else ()
+        return told + "".join(f"; {near}" for near in (lost["nearest"] if len(lost) else ()))
+    if name.startswith("demand of "):
+        return name + ": all of it must be served"
+    caps = dict.fromkeys(f"{x * (1e6 if name.startswith('power') else 1):g}" for x in high[(group == name) & np.isfinite(high)])
+    return f"{name}: at most {', '.join(caps)} {UNITS[name.split(' ')[0]][0]}"
 
 
 def _unserved(built):
@@ -176,16 +193,14 @@ def _unserved(built):
         if (built.routes["d"] == i).any() or np.isfinite(row["shed_usd_per_request"]):
             continue
         near = built.rejected[built.rejected["demand"].isin(row["members"])].sort_values("over", kind="stable")
-        if len(near):
-            words.append(f"demand '{row['demand']}': no chip serves it within its limits; {near['nearest'].iloc[0]}")
-        else:
-            words.append(f"demand '{row['demand']}': no price for any chip that could serve it")
+        told = "no chip serves it within its limits" if near["over"].iloc[0] > 0 else "no chip that could serve it can be had"
+        words.append(f"demand '{row['demand']}': {told}; {near['nearest'].iloc[0]}")
     return words
 
 
-def _aggregated(table, found):
-    """Identical classes as one: they differ in name and rate only. `members` and `parts` take them apart again."""
-    key = [name for name in table if name not in ("demand", "demand_requests_per_s")]
+def _aggregated(table, found, by_rate):
+    """Identical classes as one: they differ in name and, unless `by_rate`, rate only. `members` and `parts` take them apart again."""
+    key = [name for name in table if name != "demand" and (by_rate or name != "demand_requests_per_s")]
     group = table.groupby(key, sort=False, dropna=False).ngroup().to_numpy()
     first = np.unique(group, return_index=True)[1]
     one = table.iloc[first].reset_index(drop=True)
@@ -209,7 +224,7 @@ def _routes(built, x):
         ownership=q["ownership"], share=share[r, t], requests_per_s=rate, ttft_s=q["ttft_s"], tpot_s=q["tpot_s"],
     ))  # fmt: skip
     seconds = cost.HOURS * 3600 * built.plan.period_years
-    work = rate * seconds * (q["active_w_per_chip"] - q["idle_w_per_chip"]) * q["chips_per_replica"] / q["capacity_requests_per_s"] * q["work_usd_per_j"]
+    work = _work_usd(built, x)[r, t]
     load = rate * built.demand["peak_over_mean"].to_numpy()[q["d"]] / q["capacity_requests_per_s"]
     of_pool = load / np.maximum(pd.DataFrame(dict(p=q["p"], t=t, load=load)).groupby(["p", "t"])["load"].transform("sum"), 1e-300)
     out["usd"] = work + of_pool * _pool_usd(built, x)[q["p"], t]
@@ -241,6 +256,13 @@ def _routes(built, x):
         "usd_per_mtok",
     ]
     return out.sort_values(["period", "d", "share"], ascending=[True, True, False], kind="stable")[order].reset_index(drop=True)
+
+
+def _work_usd(built, x):
+    """Dollars of each route and period for the electricity that its work takes beyond standing idle."""
+    q, seconds = built.routes, cost.HOURS * 3600 * built.plan.period_years
+    per_request = (q["active_w_per_chip"] - q["idle_w_per_chip"]) * q["chips_per_replica"] / q["capacity_requests_per_s"] * q["work_usd_per_j"]
+    return x[built.at["x"]] * built.rate[q["d"]] * seconds * per_request.to_numpy()[:, None]
 
 
 def _field(built, name):
@@ -295,7 +317,7 @@ def _spares(built, x):
 def _fleet(built, x):
     """One row a period, place, tier, ownership and vintage."""
     plan, rows, T = built.plan, [], int(built.plan.periods)
-    pools, n = built.pools, x[built.at["n"]]
+    pools, n, first = built.pools, x[built.at["n"]], len(built.vintages) - int(plan.periods)
     chips = n * pools["chips_per_replica"].to_numpy()[:, None]
     spare = _spares(built, x)
     mean = np.zeros(n.shape)
@@ -319,15 +341,14 @@ def _fleet(built, x):
             )
     if len(built.places):
         S, buy, year = x[built.at["S"]], x[built.at["buy"]], _year_usd(built)
-        own = plan.buys if plan.buys != "nothing" else "colo"
         for c, v, k, t in np.argwhere(S > 1e-6):
             place, held = built.places.iloc[c], S[c, v, k, t]
-            key = (t, place["site"], place["chip"], TIERS[k], own)
+            key = (t, place["site"], place["chip"], TIERS[k], place["ownership"])
             used = sums.loc[key] if key in sums.index else None
             all_here = S[c, :, k, t].sum()
             part = held / all_here
             rows.append(dict(zip(group, key, strict=True)) | dict(
-                vintage=built.vintages[v], chips=held, bought=buy[c, k, t] if abs(built.vintages[v] - t * plan.period_years) < 1e-9 else 0.0,
+                vintage=built.vintages[v], chips=held, bought=buy[c, k, t] if v == first + t else 0.0,
                 spare=0.0 if used is None else used["spare"] * part, w=held * place["rated_w"], usd=held * year[c] * plan.period_years,
                 utilization=np.nan if k == 0 else 0.0 if used is None else used["busy"] / all_here,
             ))  # fmt: skip
@@ -357,8 +378,7 @@ def _flows(built, x):
 
 def _limits(built, x, shadow, ends):
     low, high, group, period = built.programme.arrays()[4:]
-    low, high = ends or (low, high)
-    used = built.programme.matrix() @ x
+    left, low, high = used(built, x, ends or (low, high))
     rows = []
     for i in np.flatnonzero([str(g).split(" ")[0] in UNITS for g in group]):
         kind, least = str(group[i]).split(" ")[0], not np.isfinite(high[i]) and np.isfinite(low[i])
@@ -366,14 +386,14 @@ def _limits(built, x, shadow, ends):
         if not np.isfinite(allowed):
             continue
         unit, per = UNITS[kind]
-        to_unit = dict(power=1e6, carbon=1e6, budget=1 / SCALE).get(kind, 1.0)
+        to_unit = dict(power=1e6, carbon=1e6, budget=1 / SCALE, compute=PFLOP).get(kind, 1.0)
         price = np.nan if shadow is None or shadow.shadow is None else -shadow.shadow[i] / SCALE * (SCALE if kind == "budget" else 1.0)
-        binds = abs(used[i] - allowed) <= 1e-6 * max(1.0, abs(allowed)) or abs(price) > 1e-9
+        binds = abs(left[i] - allowed) <= 1e-6 * max(1.0, abs(allowed)) or abs(price) > 1e-9
         rows.append(
             dict(
                 limit=group[i],
                 period=int(period[i]),
-                used=used[i] * to_unit,
+                used=left[i] * to_unit,
                 allowed=allowed * to_unit,
                 unit=unit,
                 binds=binds,
@@ -411,13 +431,15 @@ def _why(built, x):
     return pd.concat([out, lost], ignore_index=True)[["demand", "chip", "why", "nearest", "reduced_usd"]]
 
 
-def _by_tier(fleet, routes):
+def _by_tier(built, x, fleet, routes):
+    work = pd.Series(_work_usd(built, x).sum(axis=1)).groupby(built.routes["tier"].to_numpy()).sum()
     all_ = fleet.assign(busy=fleet["utilization"] * fleet["chips"]).groupby("tier", sort=False)[["chips", "w", "usd", "busy"]].sum()
     served = (
         routes[routes["ownership"] != "shed"].assign(mtok=lambda t: t["usd"] / t["usd_per_mtok"]).groupby("tier", sort=False)[["requests_per_s", "mtok"]].sum()
     )
     t = all_.join(served)
-    periods = fleet["period"].nunique()
+    t["usd"] += work.reindex(t.index, fill_value=0.0)
+    periods = int(built.plan.periods)
     out = pd.DataFrame(dict(
         tier=t.index, chips=t["chips"] / periods, w=t["w"] / periods, usd=t["usd"], requests_per_s=t["requests_per_s"] / periods,
         utilization=np.where(t.index == "training", np.nan, t["busy"] / t["chips"]), usd_per_mtok=t["usd"] / t["mtok"],
@@ -428,10 +450,10 @@ def _by_tier(fleet, routes):
 def _summary(built, found, fleet):
     x, capex, carbon = found.x, 0.0, 0.0
     low_high = built.programme.arrays()
-    used, group = built.programme.matrix() @ x, low_high[6]
+    left, group = built.programme.matrix() @ x, low_high[6]
     if len(built.places):
         capex = float((x[built.at["buy"]] * np.nan_to_num(built.places["installed_usd"].to_numpy())[:, None, None]).sum())
-    carbon = float(used[group == "carbon"].sum() * 1e6)
+    carbon = float(left[group == "carbon"].sum() * 1e6)
     peak_w = fleet.groupby("period")["w"].sum().max() if len(fleet) else 0.0
     lost = float((x[built.at["shed"]] * built.rate).sum() / built.rate.sum())
     return pd.DataFrame([dict(
