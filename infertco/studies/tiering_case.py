@@ -164,10 +164,10 @@ def _slices(prog, at, plan, alike, T):
 
 def _limits(prog, at, plan, places, supply, power, routes, pools, busy_j, requests, chips, rented, T):
     """The rows of what is capped; a NaN cap makes a row without an end, so that it can be set later."""
-    caps = {name: by_period(getattr(plan, name), T, name) for name in ("power_cap_w", "budget_usd", "carbon_cap_g")}
+    given = {name: by_period(getattr(plan, name), T, name) for name in ("power_cap_w", "budget_usd", "carbon_cap_g")}
     C = len(places)
     for t in range(T):
-        high = {name: np.where(np.isnan(x), np.inf, x)[t] for name, x in caps.items()}
+        high = {name: np.where(np.isnan(x), np.inf, x)[t] for name, x in given.items()}
         if C:
             rated = places["rated_w"].to_numpy()[:, None, None]
             prog.rows(1, [(0, at["S"][..., t], rated / 1e6)], high=high["power_cap_w"] / 1e6, group="power", period=t)
