@@ -61,9 +61,12 @@ def case(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | No
     """The programme of a tiered fleet, built and not solved; arguments as in `tiering`."""
     plan, more = made(TieringPlan, plan, named, "a tiering plan")
     scenario = (scenario or default_scenario()).vary(**more)
+    chips = list(dict.fromkeys([chips] if isinstance(chips, str) else chips))
+    if not chips:
+        raise ValueError("chips needs at least one id")
     table = demands(demand, scenario, float(np.max(plan.premium_tpot_s)))
     sites = sites_of(table, scenario) if sites is None else sites
-    found, rejected = candidates(table, list(chips), scenario, sites, tensor_parallel, weight_bits)
+    found, rejected = candidates(table, chips, scenario, sites, tensor_parallel, weight_bits)
     by_rate = np.isfinite(plan.slices).any()
     return build(*_aggregated(table, found, by_rate), rejected, scenario, plan, existing, supply, site_power_w, chips, sites)
 
