@@ -240,6 +240,7 @@ def test_an_export_needs_an_ending_it_knows(tmp_path, built):
         (lambda: tiering([DEMAND[0] | dict(residency="mars")], CHIPS), "unknown site 'mars'"),
         (lambda: tiering([DEMAND[0] | dict(offline="maybe")], CHIPS), "demand 'chat': offline must be true or false, got 'maybe'"),
         (lambda: tiering([DEMAND[0], DEMAND[0]], CHIPS), "two classes of demand are named 'chat'"),
+        (lambda: tiering([DEMAND[0] | dict(site="sweden")], CHIPS), "demand has no field 'site': the plan chooses it; say residency"),
         (lambda: tiering(DEMAND, []), "chips needs at least one id"),
         (lambda: tiering([], CHIPS), "demand needs at least one class"),
         (lambda: tiering(DEMAND, ["h100"]), "unknown chip 'h100'"),

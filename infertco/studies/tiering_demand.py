@@ -19,6 +19,7 @@ NUMBERS = {
     "shed_usd_per_request": quantity("Penalty", "USD", "Of a request that is not served; NaN: all must be", (0, 1e6)),
 }
 OWN = ("demand", "residency", "offline", "tier", *NUMBERS)
+CHOSEN = dict(chip=" among `chips`", site="; say residency for where a class must be served", tensor_parallel="", weight_bits="")
 OUTPUTS = [
     "chips_per_replica", "batch", "meets_slo", "fits_memory", "reason", "ttft_s", "tpot_s", "capacity_requests_per_s", "active_w_per_chip", "idle_w_per_chip",
 ]  # fmt: skip
@@ -37,6 +38,8 @@ def demands(demand, scenario: Scenario, premium_tpot_s: float = 0.03) -> pd.Data
         raise ValueError("demand needs at least one class")
     known = (*OWN, *values.FIELDS)
     for name in table:
+        if name in CHOSEN:
+            raise ValueError(f"demand has no field '{name}': the plan chooses it{CHOSEN[name]}")
         if name not in known or name in LOADS:
             raise ValueError(f"demand has no field '{name}'{nearest(str(name), known)}")
     if "demand_requests_per_s" not in table:
