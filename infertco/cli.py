@@ -22,7 +22,8 @@ LISTED_BY = ("name", "vendor", "status", "family", "title", "place")
 PREDICTED = ("predicted", "predicted_low", "predicted_high", "scored", "why_not", "assumed")
 NO_FIGURE = ("", "-", "na", "n/a", "nan", "none", "null")
 MOST_REASONS = 20
-TABLES = ("series", "demand", "existing", "supply")  # of a study: in YAML as lists and mappings, with -p the path of a CSV file
+CAPS = dict(supply="chip", site_power_w="site")  # of a study: limits by id
+TABLES = ("series", "demand", "existing", *CAPS)  # of a study: in YAML as lists and mappings, with -p the path of a CSV file
 
 
 # ---------------------------------------------------------------- parameters
@@ -107,6 +108,11 @@ def checked(asked: dict) -> None:
         from infertco.studies.tiering_demand import demands
 
         demands(asked["demand"], base)
+    for name, kind in CAPS.items():
+        if asked.get(name) is not None:
+            from infertco.studies.tiering_stock import checked_caps
+
+            checked_caps(asked[name], kind, name)
 
 
 def with_tables(asked: dict) -> dict:

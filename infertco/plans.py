@@ -12,6 +12,7 @@ from infertco.checking import check_numbers, nearest
 from infertco.values import ONE, Number, quantity, text
 
 DAY_S = 86400.0
+WHOLE = {"periods", "slices"}
 MONTH = re.compile(r"(19|20)\d\d-(0[1-9]|1[0-2])")
 
 
@@ -29,7 +30,7 @@ class Plan:
                 if given and field.name.endswith("_month") and not MONTH.fullmatch(str(given)):
                     raise ValueError(f"{field.name} must be a month as 2026-01, got '{given}'")
                 continue
-            given = check_numbers(field.name, given, nan_is_none=field.default != field.default, fields={field.name: field})
+            given = check_numbers(field.name, given, nan_is_none=field.default != field.default, fields={field.name: field}, whole=WHOLE)
             if given.ndim > 1 or given.size == 0:
                 raise ValueError(f"{field.name} must be a number or a 1-D array with at least one entry")
             lengths |= {given.size} if given.ndim else set()
@@ -130,13 +131,17 @@ class TieringPlan(Plan):
     power_cap_w: Number = quantity("Power cap", "W", "Rated power of what is bought and held, PUE included; NaN: none", (0, 1e12))
     budget_usd: Number = quantity("Budget", "USD", "Spent on chips in a period; NaN: no limit", (0, 1e15))
     carbon_cap_g: Number = quantity("Carbon cap", "g", "Operational carbon of a period; NaN: none", (0, 1e18))
+    vendor_share: Number = quantity("Share of a vendor", "1", "Most of the chips bought in a period that may be of one vendor; NaN: all", ONE)
     tier_nines: Number = quantity("Nines of a pool", "1", "Nines of the share of time that enough replicas work; NaN: availability_target of the scenario", (0, 6))
     wait_share: Number = quantity("Requests that wait", "1", "Share of requests that may find every place taken, at the peak", (0.0001, 0.9999), default=0.2)
     least_replicas: Number = quantity("Smallest pool", "1", "Fewest replicas of a pool in use", (1, 1e4), default=1.0)
+    slices: Number = quantity("Slices of a class", "1", "Equal slices of a class, each served by one pool; NaN: any share anywhere", (1, 1e4))
     premium_tpot_s: Number = quantity("Premium limit", "s", "TPOT limit up to which a demand belongs to the premium tier", (0, 60), default=0.03)
-    training_tier_chip: str = text("Chip of training", "Id of the chip that the training tier holds; none: no training tier")
-    training_need_chips: Number = quantity("Training need", "1", "Chips in the training tier", (0, 1e8), default=0.0)
-    training_cluster_chips: Number = quantity("Smallest training cluster", "1", "Fewest chips of the training tier, where any are needed", (0, 1e8), default=0.0)
+    training_tier_chip: str = text("Chips of training", "Ids of the chips that the training tier may hold, commas between them; none: no training tier")
+    training_need_chips: Number = quantity("Training need in chips", "1", "Chips that train", (0, 1e8), default=0.0)
+    training_need_flop_per_s: Number = quantity("Training need", "FLOP/s", "Sustained model FLOP/s that training takes, failures counted", (0, 1e24), default=0.0)
+    training_tier_model: str = text("Model of training", "Id of the model whose shape is trained; none: the scenario's")
+    training_cluster_chips: Number = quantity("Smallest training cluster", "1", "Fewest chips of a kind at a site that train, where any do", (0, 1e8), default=0.0)
     resale_fraction: Number = quantity("Resale of a plan", "1", "What a sale fetches of the market value", ONE, default=0.7)
     move_usd_per_chip: Number = quantity("Cost of a move", "USD", "Moving one chip down a tier: cables, staff, idle time", (0, 1e6), default=200.0)
     buys: str = text("What is bought", "Chips bought into an own building, a rented one, or none", choices=("owned", "colo", "nothing"), default="colo")

@@ -503,6 +503,9 @@ def test_the_module_runs_and_a_closed_pipe_is_no_error():
         ("demand:\n  - {demand: a, workload: chat}\n", "demand needs demand_requests_per_s"),
         ("power_cap_w: -1\n", "power_cap_w must be at least 0 and at most 1e+12, got -1"),
         ("power_cap: 1\n", "unknown field 'power_cap'"),
+        ("supply: {b200: 5}\n", "unknown chip 'b200'; did you mean 'b200-sxm'?"),
+        ("supply: 5\n", "supply must hold lines of `chip: number`, got 5"),
+        ("site_power_w: {sweden: lots}\n", "site_power_w of 'sweden' must be a number of at least 0, got 'lots'"),
     ],
 )
 def test_a_bad_line_of_a_tiering_file_is_told_before_anything_runs(content, said, tmp_path, capsys):

@@ -12,7 +12,7 @@ from scipy import sparse
 import infertco as ic
 from infertco.kernel import queueing, stock
 from infertco.kernel.fleet import square_root_servers
-from infertco.studies import tiering_case, tiering_staffing
+from infertco.studies import tiering_staffing, tiering_stock
 from infertco.studies.programme import Programme
 from infertco.studies.tiering import case, cheapest_single, relaxed, solved, tiering
 from infertco.studies.tiering_demand import candidates, demands
@@ -56,7 +56,7 @@ def test_rows_of_the_stock_are_the_stock_step(vintages, tiers, seed):
     held, bought, retired, moved = rng.random(shape), rng.random(shape), rng.random(shape), rng.random((*shape, tiers))
     after = stock.step(held, bought, moved, retired)
     parts = [held, bought, moved, retired, after]
-    left = sum(a @ x.ravel() for a, x in zip(tiering_case.stock_rows(vintages, tiers), parts, strict=True))
+    left = sum(a @ x.ravel() for a, x in zip(tiering_stock.stock_rows(vintages, tiers), parts, strict=True))
     np.testing.assert_allclose(left, 0.0, atol=1e-12)
 
 
@@ -240,11 +240,27 @@ def test_an_export_needs_an_ending_it_knows(tmp_path, built):
         (lambda: tiering([DEMAND[0] | dict(residency="mars")], CHIPS), "unknown site 'mars'"),
         (lambda: tiering([DEMAND[0] | dict(offline="maybe")], CHIPS), "demand 'chat': offline must be true or false, got 'maybe'"),
         (lambda: tiering([DEMAND[0], DEMAND[0]], CHIPS), "two classes of demand are named 'chat'"),
+        (lambda: tiering([DEMAND[0] | dict(site="sweden")], CHIPS), "demand has no field 'site': the plan chooses it; say residency"),
+        (lambda: tiering(DEMAND, []), "chips needs at least one id"),
         (lambda: tiering([], CHIPS), "demand needs at least one class"),
         (lambda: tiering(DEMAND, ["h100"]), "unknown chip 'h100'"),
         (lambda: tiering(DEMAND, CHIPS, power_cap=3), "no field of a tiering plan named 'power_cap'; did you mean 'power_cap_w'?"),
         (lambda: tiering(DEMAND, CHIPS, periods=3, budget_usd=[1e6, 2e6]), "budget_usd needs one value or one for each of the 3 periods, got 2"),
         (lambda: tiering(DEMAND, CHIPS, supply={"h200-sxm": 4}), "supply names 'h200-sxm', which is not among the chips"),
+        (lambda: tiering(DEMAND, CHIPS, supply={"mi300x": -1}), "supply of 'mi300x' must be a number of at least 0, got -1"),
+        (lambda: tiering(DEMAND, CHIPS, supply={"mi300x": [1, 2]}), "supply of mi300x needs one value or one for each of the 1 periods, got 2"),
+        (lambda: tiering(DEMAND, CHIPS, site_power_w={"sweden": 1e6}), "site_power_w names 'sweden', which is not among the sites: us-average"),
+        (lambda: tiering(DEMAND, CHIPS, site_power_w={"us-average": "much"}), "site_power_w of 'us-average' must be a number of at least 0, got 'much'"),
+        (lambda: tiering(DEMAND, CHIPS, site_power_w={"mars": 1.0}), "unknown site 'mars'"),
+        (lambda: tiering(DEMAND, CHIPS, supply=5), "supply must hold lines of `chip: number`, got 5"),
+        (lambda: tiering(DEMAND, CHIPS, slices=2.5), "slices must be a whole number at least 1 and at most 10000, got 2.5"),
+        (lambda: tiering(DEMAND, CHIPS, training_need_chips=8), "training_need_chips needs training_tier_chip, the chips that may train"),
+        (lambda: tiering(DEMAND, CHIPS, training_tier_chip="h100-sxm,h200", training_need_chips=8), "unknown chip 'h200'; did you mean 'h200-"),
+        (
+            lambda: tiering(DEMAND, CHIPS, training_tier_chip="h100-sxm", training_need_flop_per_s=1e16, training_tier_model="llama-9"),
+            "unknown model 'llama-9'; did you mean 'llama-",
+        ),
+        (lambda: tiering(DEMAND, CHIPS, existing=[dict(chip="tpu-v5p", count=4)]), "tpu-v5p has no price (chip_usd), which its upkeep follows"),
         (lambda: tiering(DEMAND, CHIPS, existing=[dict(chip="h100-sxm", counts=4)]), "existing has no field 'counts'; did you mean 'count'?"),
     ],
 )

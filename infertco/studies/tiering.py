@@ -8,14 +8,15 @@ The answer is a `Tiering` of tables:
     routes   period, demand, chip, site, tensor_parallel, weight_bits, tier, ownership, share, requests_per_s, usd,
              ttft_s, tpot_s, usd_per_mtok        (chip "" and ownership "shed": not served, at its penalty)
     flows    period, chip, vintage, tier_from, tier_to, chips, usd       ("" from: bought; "" to: sold or retired)
-    limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of the limit saves)
+    limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of it saves; of a need: below 0)
     rejected demand, chip, why, nearest, reduced_usd        (NaN where it fails its limits; else what it is too dear by)
-    by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (all periods)
+    by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (mean and, usd, sum of all periods; work included)
     summary  one row: status, usd_npv, bound_usd, gap, capex_usd, carbon_g, w, shed_share, solve_s
 
-A shadow price holds the pools that are open and lets replicas be divided. `conflict` holds, in words, limits that cannot
-be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet` and `routes` are of its
-period, undiscounted, purchases spread over the life as everywhere in infertco.
+A shadow price holds the pools that are open and the clusters that train, and lets replicas and slices be divided. `conflict`
+holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet`
+and `routes` are of its period, undiscounted, purchases spread over the life as everywhere in infertco. Those of `fleet` are of
+chips that stand idle, those of `routes` of the chips a class needs and the electricity of its work.
 """
 
 from typing import NamedTuple
@@ -23,19 +24,21 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from infertco.kernel import cost, reliability
 from infertco.plans import TieringPlan, made
 from infertco.scenario import Scenario
 from infertco.scenario import scenario as default_scenario
+from infertco.studies import tiering_tables as tables
 from infertco.studies.programme import Solution
 from infertco.studies.tiering_case import SCALE, Case, build
-from infertco.studies.tiering_demand import TIERS, candidates, demands
+from infertco.studies.tiering_demand import candidates, demands, sites_of
 from infertco.studies.tiering_staffing import narrow, tighten
 
-UNITS = dict(  # of a limit, of its shadow price
-    power=("W", "USD/MW"), budget=("USD", "USD/USD"), carbon=("g", "USD/t"), supply=("chips", "USD/chip"), training=("chips", "USD/chip"),
-)  # fmt: skip
-INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool", "share of a way")  # arithmetic, not limits
+INNER = ("stock", "chips", "load", "line", "one line", "staffing", "smallest pool", "share of a way", "slices", "trains")  # arithmetic, not limits
+HELD = ("line", "cluster")  # blocks held by a shadow price
+FIELD = {  # of TieringPlan that makes a limit
+    "power": "power_cap_w", "budget": "budget_usd", "carbon": "carbon_cap_g", "training": "training_need_chips",
+    "compute of training": "training_need_flop_per_s", "smallest cluster": "training_cluster_chips", "vendor": "vendor_share",
+}  # fmt: skip
 
 
 class Tiering(NamedTuple):
@@ -53,17 +56,19 @@ class Tiering(NamedTuple):
     solution: Solution
 
 
-def case(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, existing=None, supply=None, sites=None,
+def case(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, existing=None, supply=None, site_power_w=None, sites=None,
          tensor_parallel=(1, 2, 4, 8), weight_bits=(np.nan,), **named) -> Case:  # fmt: skip
     """The programme of a tiered fleet, built and not solved; arguments as in `tiering`."""
     plan, more = made(TieringPlan, plan, named, "a tiering plan")
     scenario = (scenario or default_scenario()).vary(**more)
+    chips = list(dict.fromkeys([chips] if isinstance(chips, str) else chips))
+    if not chips:
+        raise ValueError("chips needs at least one id")
     table = demands(demand, scenario, float(np.max(plan.premium_tpot_s)))
-    found, rejected = candidates(table, list(chips), scenario, sites, tensor_parallel, weight_bits)
-    for chip in supply or {}:
-        if chip not in chips:
-            raise ValueError(f"supply names '{chip}', which is not among the chips: {', '.join(chips)}")
-    return build(*_aggregated(table, found), rejected, scenario, plan, existing, supply)
+    sites = sites_of(table, scenario) if sites is None else sites
+    found, rejected = candidates(table, chips, scenario, sites, tensor_parallel, weight_bits)
+    by_rate = np.isfinite(plan.slices).any()
+    return build(*_aggregated(table, found, by_rate), rejected, scenario, plan, existing, supply, site_power_w, chips, sites)
 
 
 def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, relax=False, explain=True, progress=None, **named) -> Tiering:
@@ -86,7 +91,9 @@ def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan |
     existing : DataFrame or list
         What is owned: chip, count, age_years, tier (training), site.
     supply : mapping
-        Most chips to be bought in a period, by chip.
+        Most chips to be bought in a period, by chip; one number, or one a period.
+    site_power_w : mapping
+        Power cap of what is bought and held, PUE included, by site; one number, or one a period.
 
     Raises
     ------
@@ -109,12 +116,12 @@ def solved(built: Case, relax=False, explain=True, ends=None, upper=None, progre
         nothing = pd.DataFrame()
         summary = pd.DataFrame([dict(status=found.status, usd_npv=np.nan, bound_usd=np.nan, gap=np.nan, solve_s=found.solve_s)])
         return Tiering(summary, nothing, nothing, nothing, nothing, built.rejected, nothing, why, built, found)
-    shadow = built.programme.shadow(found.x, ends, ("line",)) if explain else None
-    fleet, routes, flows = _fleet(built, found.x), _routes(built, found.x), _flows(built, found.x)
-    limits = _limits(built, found.x, shadow, ends)
+    shadow = built.programme.shadow(found.x, ends, HELD) if explain else None
+    fleet, routes = tables.fleet(built, found.x), tables.routes(built, found.x)
     return Tiering(
-        _summary(built, found, fleet), fleet, routes, flows, limits, _why(built, found.x if explain else None), _by_tier(fleet, routes), (), built, found
-    )
+        tables.summary(built, found, fleet), fleet, routes, tables.flows(built, found.x), tables.limits(built, found.x, shadow, ends),
+        tables.why(built, found.x if explain else None), tables.by_tier(built, found.x, fleet, routes), (), built, found,
+    )  # fmt: skip
 
 
 def relaxed(built: Case, **limits) -> Tiering:
@@ -124,17 +131,18 @@ def relaxed(built: Case, **limits) -> Tiering:
     ----------
     power_cap_w, budget_usd, carbon_cap_g : Number
         One, or one a period.
-    supply : mapping
+    supply, site_power_w : mapping
     """
     return solved(built, relax=True, explain=False, ends=ends_of(built, **limits))
 
 
-def ends_of(built: Case, supply=None, **limits):
+def ends_of(built: Case, supply=None, site_power_w=None, **limits):
     """(low, high) of the rows with other caps."""
     _, _, _, _, low, high, group, period = built.programme.arrays()
     high, t = high.copy(), period.astype(int)
     scales = dict(power_cap_w=("power", 1e-6), budget_usd=("budget", SCALE), carbon_cap_g=("carbon", 1e-6))
     given = [(*scales[name], x) for name, x in limits.items()] + [(f"supply of {chip}", 1.0, x) for chip, x in (supply or {}).items()]
+    given += [(f"power at {site}", 1e-6, x) for site, x in (site_power_w or {}).items()]
     for name, scale, x in given:
         of = group == name
         caps = np.broadcast_to(np.asarray(x, float), int(built.plan.periods))[t[of]] * scale
@@ -145,12 +153,12 @@ def ends_of(built: Case, supply=None, **limits):
 def cheapest_single(demand, chips, scenario: Scenario | None = None, plan: TieringPlan | None = None, **named) -> pd.DataFrame:
     """The same programme for each chip alone: chip, status, usd_npv, conflict; the cheapest first.
 
-    The fair strawman: a fleet of one kind is compared at its best, not at its worst. Training keeps its own chip.
+    The fair strawman: a fleet of one kind is compared at its best, not at its worst. Training keeps its own chips.
     """
-    rows = []
+    rows, trains = [], (named.get("training_tier_chip") or (plan or TieringPlan()).training_tier_chip).split(",")
     for chip in chips:
-        supply = {name: x for name, x in (named.get("supply") or {}).items() if name == chip}
-        t = tiering(demand, [chip], scenario, plan, explain=False, **named | (dict(supply=supply) if supply else dict(supply=None)))
+        supply = {name: x for name, x in (named.get("supply") or {}).items() if name == chip or name not in chips or name in trains}
+        t = tiering(demand, [chip], scenario, plan, explain=False, **named | dict(supply=supply))
         s = t.summary.iloc[0]
         rows.append(dict(chip=chip, status=s["status"], usd_npv=s["usd_npv"], gap=s["gap"], conflict="; ".join(t.conflict)))
     return pd.DataFrame(rows).sort_values("usd_npv", kind="stable", ignore_index=True)
@@ -163,10 +171,16 @@ def conflict(built: Case) -> list[str]:
 
 
 def _words(name, built):
-    plan, word = built.plan, {"power": "power_cap_w", "budget": "budget_usd", "carbon": "carbon_cap_g", "training": "training_need_chips"}.get(name)
-    if word:
-        return f"{name}: {word} = {', '.join(f'{x:g}' for x in np.atleast_1d(getattr(plan, word)))}"
-    return name + (": all of it must be served" if name.startswith("demand of ") else "")
+    group, high = built.programme.arrays()[6], built.programme.arrays()[5]
+    field = FIELD.get("vendor" if name.startswith("vendor ") else name)
+    if field:
+        told = f"{name}: {field} = {', '.join(f'{x:g}' for x in np.atleast_1d(getattr(built.plan, field)))}"
+        lost = built.rejected[built.rejected["demand"] == "training"] if name == "compute of training" else ()
+        return told + "".join(f"; {near}" for near in (lost["nearest"] if len(lost) else ()))
+    if name.startswith("demand of "):
+        return name + ": all of it must be served"
+    caps = dict.fromkeys(f"{x * (1e6 if name.startswith('power') else 1):g}" for x in high[(group == name) & np.isfinite(high)])
+    return f"{name}: at most {', '.join(caps)} {tables.UNITS[name.split(' ')[0]][0]}"
 
 
 def _unserved(built):
@@ -176,16 +190,14 @@ def _unserved(built):
         if (built.routes["d"] == i).any() or np.isfinite(row["shed_usd_per_request"]):
             continue
         near = built.rejected[built.rejected["demand"].isin(row["members"])].sort_values("over", kind="stable")
-        if len(near):
-            words.append(f"demand '{row['demand']}': no chip serves it within its limits; {near['nearest'].iloc[0]}")
-        else:
-            words.append(f"demand '{row['demand']}': no price for any chip that could serve it")
+        told = "no chip serves it within its limits" if near["over"].iloc[0] > 0 else "no chip that could serve it can be had"
+        words.append(f"demand '{row['demand']}': {told}; {near['nearest'].iloc[0]}")
     return words
 
 
-def _aggregated(table, found):
-    """Identical classes as one: they differ in name and rate only. `members` and `parts` take them apart again."""
-    key = [name for name in table if name not in ("demand", "demand_requests_per_s")]
+def _aggregated(table, found, by_rate):
+    """Identical classes as one: they differ in name and, unless `by_rate`, rate only. `members` and `parts` take them apart again."""
+    key = [name for name in table if name != "demand" and (by_rate or name != "demand_requests_per_s")]
     group = table.groupby(key, sort=False, dropna=False).ngroup().to_numpy()
     first = np.unique(group, return_index=True)[1]
     one = table.iloc[first].reset_index(drop=True)
@@ -196,245 +208,3 @@ def _aggregated(table, found):
     kept = found[np.isin(found["d"], first)].copy()
     kept["d"] = group[kept["d"]]
     return one, kept.reset_index(drop=True)
-
-
-# ---------------------------------------------------------------- tables
-def _routes(built, x):
-    share, shed = x[built.at["x"]], x[built.at["shed"]]
-    r, t = np.nonzero(share > 1e-7)
-    q = built.routes.iloc[r].reset_index(drop=True)
-    rate = share[r, t] * built.rate[q["d"], t]
-    out = pd.DataFrame(dict(
-        period=t, d=q["d"], chip=q["chip"], site=q["site"], tensor_parallel=q["tensor_parallel"], weight_bits=q["weight_bits"], tier=q["tier"],
-        ownership=q["ownership"], share=share[r, t], requests_per_s=rate, ttft_s=q["ttft_s"], tpot_s=q["tpot_s"],
-    ))  # fmt: skip
-    seconds = cost.HOURS * 3600 * built.plan.period_years
-    work = rate * seconds * (q["active_w_per_chip"] - q["idle_w_per_chip"]) * q["chips_per_replica"] / q["capacity_requests_per_s"] * q["work_usd_per_j"]
-    load = rate * built.demand["peak_over_mean"].to_numpy()[q["d"]] / q["capacity_requests_per_s"]
-    of_pool = load / np.maximum(pd.DataFrame(dict(p=q["p"], t=t, load=load)).groupby(["p", "t"])["load"].transform("sum"), 1e-300)
-    out["usd"] = work + of_pool * _pool_usd(built, x)[q["p"], t]
-    d, when = np.nonzero(shed > 1e-7)
-    lost = shed[d, when] * built.rate[d, when]
-    out = pd.concat([out, pd.DataFrame(dict(
-        period=when, d=d, chip="", site="", tensor_parallel=np.nan, weight_bits=np.nan, tier=built.demand["tier"].to_numpy()[d], ownership="shed",
-        share=shed[d, when], requests_per_s=lost, ttft_s=np.nan, tpot_s=np.nan, usd=lost * seconds * built.demand["shed_usd_per_request"].to_numpy()[d],
-    ))], ignore_index=True)  # fmt: skip
-    members = [pd.DataFrame(dict(demand=m, part=p, d=i)) for i, (m, p) in enumerate(zip(built.demand["members"], built.demand["parts"], strict=True))]
-    out = out.merge(pd.concat(members), on="d")
-    tokens = _field(built, "output_tokens")[out["d"]]
-    out["requests_per_s"], out["usd"] = out["requests_per_s"] * out["part"], out["usd"] * out["part"]
-    out["usd_per_mtok"] = np.where(out["ownership"] == "shed", np.nan, 1e6 * out["usd"] / (out["requests_per_s"] * seconds * tokens))
-    order = [
-        "period",
-        "demand",
-        "chip",
-        "site",
-        "tensor_parallel",
-        "weight_bits",
-        "tier",
-        "ownership",
-        "share",
-        "requests_per_s",
-        "usd",
-        "ttft_s",
-        "tpot_s",
-        "usd_per_mtok",
-    ]
-    return out.sort_values(["period", "d", "share"], ascending=[True, True, False], kind="stable")[order].reset_index(drop=True)
-
-
-def _field(built, name):
-    from infertco import catalog
-
-    table = catalog.table("workload")
-    own = built.demand[name].to_numpy(float) if name in built.demand else np.full(len(built.demand), np.nan)
-    return np.where(np.isnan(own), [table.columns[name][table.row[x]] for x in built.demand["workload"]], own)
-
-
-def _year_usd(built):
-    """Of one chip of each place: keeping it, and its purchase spread over its life."""
-    finance, places = built.finance, built.places
-    recovery = cost.capital_usd_per_year(
-        1.0,
-        built.plan.resale_fraction * cost.market_share(finance.chip_life_years, finance.price_performance_per_year),
-        finance.cost_of_capital,
-        finance.chip_life_years,
-    )
-    return (places["keep_usd"] + np.nan_to_num(places["installed_usd"]) * recovery).to_numpy()
-
-
-def _pool_usd(built, x):
-    """Dollars of each pool and period for its chips, those it does not need included where it holds them."""
-    pools, n = built.pools, x[built.at["n"]]
-    year = pools["keep_usd"].to_numpy(copy=True)
-    if len(built.places):
-        where = {key: usd for key, usd in zip(zip(built.places["chip"], built.places["site"], strict=True), _year_usd(built), strict=True)}
-        own = pools["ownership"].isin(["owned", "colo"]).to_numpy()
-        year[own] = [where[key] for key in zip(pools["chip"][own], pools["site"][own], strict=True)]
-    return n * (pools["chips_per_replica"].to_numpy() * year * built.plan.period_years)[:, None]
-
-
-def _spares(built, x):
-    """Chips of each pool and period beside those the peak needs: the exact count of spare replicas, spread over the ways of having them."""
-    pools, load = built.pools, x[built.at["w"]].sum(axis=2)
-    one, q, n = pools.groupby("q").first(), pools["q"].to_numpy(), x[built.at["n"]]
-    all_ = np.zeros(load.shape)
-    np.add.at(all_, q, n)
-    works = one["works"].to_numpy() ** one["chips_per_replica"].to_numpy()
-    whole = np.maximum(np.round(all_), 1.0)
-    spare, k = np.zeros(all_.shape), np.broadcast_to(works[:, None], all_.shape)
-    for _ in range(40):  # the most that can be spared while the rest still has its own
-        need = reliability.spares(np.maximum(whole - spare, 1.0), k, built.finance_target)
-        if (need <= spare).all():
-            break
-        spare = np.where(need > spare, spare + 1, spare)
-    spare = np.where(all_ > 0.5, np.minimum(spare, np.maximum(all_ - load, 0.0)), 0.0)
-    return spare[q] * n / np.maximum(all_[q], 1e-9) * pools["chips_per_replica"].to_numpy()[:, None]
-
-
-def _fleet(built, x):
-    """One row a period, place, tier, ownership and vintage."""
-    plan, rows, T = built.plan, [], int(built.plan.periods)
-    pools, n = built.pools, x[built.at["n"]]
-    chips = n * pools["chips_per_replica"].to_numpy()[:, None]
-    spare = _spares(built, x)
-    mean = np.zeros(n.shape)
-    share = x[built.at["x"]]
-    np.add.at(mean, built.routes["p"].to_numpy(), share * built.rate[built.routes["d"]] / built.routes["capacity_requests_per_s"].to_numpy()[:, None])
-    busy = mean * pools["chips_per_replica"].to_numpy()[:, None]
-    keys = pools[["site", "chip", "tier", "ownership"]]
-    long = pd.concat(
-        [
-            keys.assign(period=t, chips=chips[:, t], spare=spare[:, t], busy=busy[:, t], rated_w=pools["rated_w"], usd=_pool_usd(built, x)[:, t])
-            for t in range(T)
-        ]
-    )
-    group = ["period", "site", "chip", "tier", "ownership"]
-    sums = long.assign(w=long["chips"] * long["rated_w"]).groupby(group, sort=False)[["chips", "spare", "busy", "w", "usd"]].sum()
-    for key, r in sums[sums["chips"] > 1e-6].iterrows():
-        if key[4] in ("reserved", "on_demand"):
-            rows.append(
-                dict(zip(group, key, strict=True))
-                | dict(vintage=np.nan, chips=r["chips"], bought=0.0, spare=r["spare"], w=r["w"], usd=r["usd"], utilization=r["busy"] / r["chips"])
-            )
-    if len(built.places):
-        S, buy, year = x[built.at["S"]], x[built.at["buy"]], _year_usd(built)
-        own = plan.buys if plan.buys != "nothing" else "colo"
-        for c, v, k, t in np.argwhere(S > 1e-6):
-            place, held = built.places.iloc[c], S[c, v, k, t]
-            key = (t, place["site"], place["chip"], TIERS[k], own)
-            used = sums.loc[key] if key in sums.index else None
-            all_here = S[c, :, k, t].sum()
-            part = held / all_here
-            rows.append(dict(zip(group, key, strict=True)) | dict(
-                vintage=built.vintages[v], chips=held, bought=buy[c, k, t] if abs(built.vintages[v] - t * plan.period_years) < 1e-9 else 0.0,
-                spare=0.0 if used is None else used["spare"] * part, w=held * place["rated_w"], usd=held * year[c] * plan.period_years,
-                utilization=np.nan if k == 0 else 0.0 if used is None else used["busy"] / all_here,
-            ))  # fmt: skip
-    columns = ["period", "site", "chip", "tier", "ownership", "vintage", "chips", "bought", "spare", "w", "usd", "utilization"]
-    return pd.DataFrame(rows, columns=columns).sort_values(["period", "chip", "tier"], kind="stable", ignore_index=True)
-
-
-def _flows(built, x):
-    rows = []
-    if len(built.places):
-        names, year = built.places["chip"].to_numpy(), built.vintages
-        usd, plan = np.nan_to_num(built.places["installed_usd"].to_numpy()), built.plan
-        g = built.finance.price_performance_per_year
-        for c, k, t in np.argwhere(x[built.at["buy"]] > 1e-6):
-            count = x[built.at["buy"][c, k, t]]
-            rows.append((t, names[c], t * plan.period_years, "", TIERS[k], count, count * usd[c]))
-        for c, v, a, b, t in np.argwhere(x[built.at["move"]] > 1e-6):
-            count = x[built.at["move"][c, v, a, b, t]]
-            rows.append((t, names[c], year[v], TIERS[a], TIERS[b], count, count * plan.move_usd_per_chip))
-        for c, v, k, t in np.argwhere(x[built.at["retire"]] > 1e-6):
-            count, age = x[built.at["retire"][c, v, k, t]], t * plan.period_years - year[v]
-            rows.append((t, names[c], year[v], TIERS[k], "", count, -count * usd[c] * plan.resale_fraction * cost.market_share(age, g)))
-    return pd.DataFrame(rows, columns=["period", "chip", "vintage", "tier_from", "tier_to", "chips", "usd"]).sort_values(
-        ["period", "chip"], kind="stable", ignore_index=True
-    )
-
-
-def _limits(built, x, shadow, ends):
-    low, high, group, period = built.programme.arrays()[4:]
-    low, high = ends or (low, high)
-    used = built.programme.matrix() @ x
-    rows = []
-    for i in np.flatnonzero([str(g).split(" ")[0] in UNITS for g in group]):
-        kind, least = str(group[i]).split(" ")[0], not np.isfinite(high[i]) and np.isfinite(low[i])
-        allowed = low[i] if least else high[i]
-        if not np.isfinite(allowed):
-            continue
-        unit, per = UNITS[kind]
-        to_unit = dict(power=1e6, carbon=1e6, budget=1 / SCALE).get(kind, 1.0)
-        price = np.nan if shadow is None or shadow.shadow is None else -shadow.shadow[i] / SCALE * (SCALE if kind == "budget" else 1.0)
-        binds = abs(used[i] - allowed) <= 1e-6 * max(1.0, abs(allowed)) or abs(price) > 1e-9
-        rows.append(
-            dict(
-                limit=group[i],
-                period=int(period[i]),
-                used=used[i] * to_unit,
-                allowed=allowed * to_unit,
-                unit=unit,
-                binds=binds,
-                shadow_usd=price + 0.0,
-                shadow_unit=per,
-            )
-        )
-    return pd.DataFrame(rows, columns=["limit", "period", "used", "allowed", "unit", "binds", "shadow_usd", "shadow_unit"])
-
-
-def _why(built, x):
-    """The chips that miss a limit of latency, and those that could serve and are not used: by how much they are too dear.
-
-    `reduced_usd`: what serving the whole class there, in its cheapest period, would add at least, by the reduced costs of
-    the programme without whole numbers: of the share, of the load on a line, of the replicas, of buying their chips.
-    """
-    out = built.rejected.drop(columns="over").assign(reduced_usd=np.nan)
-    prog, routes, at = built.programme, built.routes, built.at
-    dual = prog.shadow() if x is not None else None
-    if dual is None or dual.x is None or not len(routes):
-        return out
-    reduced = np.maximum(prog.arrays()[0] - prog.matrix().T @ dual.shadow, 0.0) / SCALE
-    p = routes["p"].to_numpy()
-    load = built.rate[routes["d"]] * built.demand["peak_over_mean"].to_numpy()[routes["d"], None] / routes["capacity_requests_per_s"].to_numpy()[:, None]
-    more = reduced[at["x"]] + load * (reduced[at["w"]].min(axis=2)[built.staff.q] + reduced[at["n"]][p])
-    if len(built.places):
-        where = {key: i for i, key in enumerate(zip(built.places["chip"], built.places["site"], strict=True))}
-        own = np.flatnonzero(routes["ownership"].isin(["owned", "colo"]))
-        place = [where[key] for key in zip(routes["chip"].iloc[own], routes["site"].iloc[own], strict=True)]
-        tier = [TIERS.index(tier) for tier in routes["tier"].iloc[own]]
-        more[own] += load[own] * routes["chips_per_replica"].to_numpy()[own, None] * reduced[at["buy"]][place, tier]
-    table = routes.assign(used=x[at["x"]].sum(axis=1) > 1e-7, reduced_usd=more.min(axis=1), demand=built.demand["demand"].to_numpy()[routes["d"]])
-    lost = table.groupby(["demand", "chip"], sort=False).agg(used=("used", "any"), reduced_usd=("reduced_usd", "min")).reset_index()
-    lost = lost[~lost["used"]].drop(columns="used").assign(why="too dear", nearest="")
-    return pd.concat([out, lost], ignore_index=True)[["demand", "chip", "why", "nearest", "reduced_usd"]]
-
-
-def _by_tier(fleet, routes):
-    all_ = fleet.assign(busy=fleet["utilization"] * fleet["chips"]).groupby("tier", sort=False)[["chips", "w", "usd", "busy"]].sum()
-    served = (
-        routes[routes["ownership"] != "shed"].assign(mtok=lambda t: t["usd"] / t["usd_per_mtok"]).groupby("tier", sort=False)[["requests_per_s", "mtok"]].sum()
-    )
-    t = all_.join(served)
-    periods = fleet["period"].nunique()
-    out = pd.DataFrame(dict(
-        tier=t.index, chips=t["chips"] / periods, w=t["w"] / periods, usd=t["usd"], requests_per_s=t["requests_per_s"] / periods,
-        utilization=np.where(t.index == "training", np.nan, t["busy"] / t["chips"]), usd_per_mtok=t["usd"] / t["mtok"],
-    )).reset_index(drop=True)  # fmt: skip
-    return out.sort_values("tier", key=lambda s: s.map(TIERS.index), ignore_index=True)
-
-
-def _summary(built, found, fleet):
-    x, capex, carbon = found.x, 0.0, 0.0
-    low_high = built.programme.arrays()
-    used, group = built.programme.matrix() @ x, low_high[6]
-    if len(built.places):
-        capex = float((x[built.at["buy"]] * np.nan_to_num(built.places["installed_usd"].to_numpy())[:, None, None]).sum())
-    carbon = float(used[group == "carbon"].sum() * 1e6)
-    peak_w = fleet.groupby("period")["w"].sum().max() if len(fleet) else 0.0
-    lost = float((x[built.at["shed"]] * built.rate).sum() / built.rate.sum())
-    return pd.DataFrame([dict(
-        status=found.status, usd_npv=found.objective / SCALE, bound_usd=found.bound / SCALE, gap=found.gap, capex_usd=capex, carbon_g=carbon, w=peak_w,
-        shed_share=lost, solve_s=found.solve_s,
-    )])  # fmt: skip

@@ -19,6 +19,7 @@ NUMBERS = {
     "shed_usd_per_request": quantity("Penalty", "USD", "Of a request that is not served; NaN: all must be", (0, 1e6)),
 }
 OWN = ("demand", "residency", "offline", "tier", *NUMBERS)
+CHOSEN = dict(chip=" among `chips`", site="; say residency for where a class must be served", tensor_parallel="", weight_bits="")
 OUTPUTS = [
     "chips_per_replica", "batch", "meets_slo", "fits_memory", "reason", "ttft_s", "tpot_s", "capacity_requests_per_s", "active_w_per_chip", "idle_w_per_chip",
 ]  # fmt: skip
@@ -37,6 +38,8 @@ def demands(demand, scenario: Scenario, premium_tpot_s: float = 0.03) -> pd.Data
         raise ValueError("demand needs at least one class")
     known = (*OWN, *values.FIELDS)
     for name in table:
+        if name in CHOSEN:
+            raise ValueError(f"demand has no field '{name}': the plan chooses it{CHOSEN[name]}")
         if name not in known or name in LOADS:
             raise ValueError(f"demand has no field '{name}'{nearest(str(name), known)}")
     if "demand_requests_per_s" not in table:
@@ -53,14 +56,16 @@ def demands(demand, scenario: Scenario, premium_tpot_s: float = 0.03) -> pd.Data
         out[kind] = [_id(kind, x, who, getattr(getattr(scenario, kind), kind)) for x, who in zip(table.get(kind, [None] * len(table)), names, strict=True)]
     out["offline"] = [_truth(x, who) for x, who in zip(table.get("offline", [False] * len(table)), names, strict=True)]
     out["residency"] = [_sites(x, who) for x, who in zip(table.get("residency", [""] * len(table)), names, strict=True)]
-    fields = [name for name in out if name in values.FIELDS and name != "demand_requests_per_s"]
-    facts = {
-        name: catalog.table("workload", scenario.as_of).columns[name] for name in ("ttft_slo_s", "tpot_slo_s", "diurnal_max_over_mean", "workday_over_mean")
-    }
-    row = catalog.table("workload", scenario.as_of).row
-    for name, column in facts.items():
-        own = pd.to_numeric(out[name]) if name in fields else np.nan
-        out[name] = np.where(np.isnan(own + np.zeros(len(out))), [column[row[x]] for x in out["workload"]], own)
+    inherits = {kind: np.array([_blank(x) for x in table.get(kind, [None] * len(table))]) for kind in ("model", "workload")}
+    for name in scenario.named:  # a class that names no model or workload has that of the scenario, what was changed of it included
+        if name not in values.IDS and values.OWNER[name] in inherits:
+            own = out[name] if name in out else pd.Series(np.nan, out.index)
+            out[name] = own.where(~(inherits[values.OWNER[name]] & own.isna()), scenario.value(name))
+    facts = catalog.table("workload", scenario.as_of)
+    for name in ("ttft_slo_s", "tpot_slo_s", "diurnal_max_over_mean", "workday_over_mean"):
+        of_id = [facts.columns[name][facts.row[x]] for x in out["workload"]]
+        own = pd.to_numeric(out[name]) if name in out else np.nan
+        out[name] = np.where(np.isnan(own + np.zeros(len(out))), np.where(inherits["workload"], scenario.value(name), of_id), own)
     out.loc[out["offline"], ["ttft_slo_s", "tpot_slo_s"]] = np.nan
     out["peak_over_mean"] = np.where(
         out["offline"], 1.0, np.nan_to_num(out["diurnal_max_over_mean"], nan=1.0) * np.nan_to_num(out["workday_over_mean"], nan=1.0)
@@ -114,6 +119,11 @@ def _tier(given, who):
     return given
 
 
+def sites_of(demand, scenario) -> list[str]:
+    """The scenario's site and those that residency names."""
+    return list(dict.fromkeys([scenario.site.site, *(x for text in demand["residency"] for x in text.split(",") if x)]))
+
+
 def candidates(demand, chips, scenario: Scenario, sites=None, tensor_parallel=(1, 2, 4, 8), weight_bits=(np.nan,)):
     """(Deployments within the limits of each class, why the other pairs of class and chip are out).
 
@@ -132,8 +142,7 @@ def candidates(demand, chips, scenario: Scenario, sites=None, tensor_parallel=(1
         One row a class, chip, site and layout, of these the one with the most capacity a chip and the one with the
         fewest chips, `d` being the row of the class; and demand, chip, why, nearest (the layout that came nearest, in words).
     """
-    if sites is None:
-        sites = list(dict.fromkeys([scenario.site.site, *(x for text in demand["residency"] for x in text.split(",") if x)]))
+    sites = sites_of(demand, scenario) if sites is None else sites
     for kind, ids in (("chip", chips), ("site", sites)):
         for id in ids:
             catalog.check_id(kind, id, scenario.as_of)

@@ -93,8 +93,9 @@ def staffing(prog, at, plan, target, pools, routes, load) -> Staffing:
     works = one["works"].to_numpy(float) ** one["chips_per_replica"].to_numpy(float)
     places, waiting = pools.groupby("q")["places"].min().to_numpy(float), one["waiting"].to_numpy(bool)
     a, b = lines(most.max(axis=1), places, plan.wait_share, works, target, waiting)
-    cross = (a[:, 1:] - a[:, :-1]) / (b[:, :-1] - b[:, 1:])  # beyond it the next line is lower: no line is used past its end
-    ends = np.column_stack([np.where(np.isfinite(cross), np.maximum(cross, 1e-9), np.inf), np.full(Q, np.inf)])
+    rise, fall = a[:, 1:] - a[:, :-1], b[:, :-1] - b[:, 1:]
+    cross = np.where(fall > 0, rise / np.where(fall > 0, fall, 1.0), np.inf)  # beyond it the next line is lower: no line is used past its end
+    ends = np.column_stack([np.maximum(cross, 1e-9), np.full(Q, np.inf)])
     at["w"] = prog.variables("load", (Q, T, LINES))
     at["z"] = prog.variables("line", (Q, T, LINES), upper=1.0, whole=True)
     i, s = np.indices((Q, LINES))
