@@ -72,6 +72,16 @@ def test_what_is_not_allowed_is_not_in_the_answer(built):
     assert set(t.routes["chip"][t.routes["tier"] != "edge"]) == {kind} and "l40s" in set(t.routes["chip"])
 
 
+def test_serving_a_class_by_one_kind_alone_adds_to_the_least_cost(built):
+    table = study.served_by(built).set_index(["demand", "chip"])["usd"]
+    assert (table >= 0).all() and table["nights"].max() > 0 and ("chat", "l40s") not in table.index
+    whole = solved(built, relax=True, explain=False)
+    used = whole.routes.groupby("demand")["chip"].agg(set)
+    for name, kinds in used.items():
+        if len(kinds) == 1:  # what serves all of it already adds nothing
+            assert table[name, kinds.pop()] == pytest.approx(0.0, abs=1e-3 * whole.summary["usd_npv"].iloc[0])
+
+
 def test_without_a_single_kind_that_serves_all_there_are_no_steps(built):
     only = [dict(DEMAND[0], tpot_slo_s=0.02), DEMAND[2] | dict(residency="us-average")]
     found = solved(case(only, ["l40s"], periods=1), explain=False)

@@ -2,16 +2,19 @@
 
 import numpy as np
 import pytest
+from test_tier_panel import ASKED, CHIPS, DEMAND
 
 from infertco.studies import savings
 from infertco.studies import tiering as study
 from infertco.views import stock_charts, tier_memo
-from test_tier_panel import ASKED, CHIPS, DEMAND
 
 
 @pytest.fixture(scope="module")
 def found():
-    classes = [*DEMAND, dict(demand="quick", model="llama-3.1-8b", workload="chat", demand_requests_per_s=20, shed_usd_per_request=1e-9, residency="us-average")]
+    classes = [
+        *DEMAND,
+        dict(demand="quick", model="llama-3.1-8b", workload="chat", demand_requests_per_s=20, shed_usd_per_request=1e-9, residency="us-average"),
+    ]
     return study.tiering(classes, [*CHIPS, "l40s"], **ASKED)
 
 
@@ -59,7 +62,7 @@ def test_limits_are_worth_the_sum_of_their_years_and_power_is_in_megawatts(found
 
 
 def test_every_class_says_of_every_chip_what_it_serves_or_why_not(found):
-    table = tier_memo.why(found).set_index("Class")
+    table = tier_memo.why(found, savings.served_by(found.case)).set_index("Class")
     assert (table != "").all(axis=None)
     assert table.loc["fast", "L40S"] in ("first token too late", "tokens too slow") and "%" in "".join(table.loc["fast"])
 

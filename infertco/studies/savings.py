@@ -17,7 +17,11 @@ from infertco.studies.tiering import Tiering, solved
 from infertco.studies.tiering_case import SCALE, Case
 from infertco.studies.tiering_demand import TIERS
 
-FREED = {"for the edge": ("edge",), "for batch": ("batch",), "for premium and cost-optimized": ("premium", "cost_optimized")}  # who gets kinds of their own, in this order
+FREED = {
+    "for the edge": ("edge",),
+    "for batch": ("batch",),
+    "for premium and cost-optimized": ("premium", "cost_optimized"),
+}  # who gets kinds of their own, in this order
 BOUGHT = ("owned", "colo")
 COLUMNS = ["step", "usd", "low_usd", "high_usd", "total_usd", "bound_usd"]
 
@@ -119,6 +123,23 @@ def savings(found: Tiering, alone: pd.DataFrame, name: str = "") -> pd.DataFrame
     s = found.solution
     rows.append(("Old cluster moved down", s.objective / SCALE, s.bound / SCALE))
     return steps(rows)
+
+
+def served_by(built: Case) -> pd.DataFrame:
+    """What it adds to the least cost to serve a class by one kind of chip alone in all periods: demand, chip, usd; replicas divisible.
+
+    One row a class and kind that meets its limits; NaN where the limits of the plan leave no room for it. Each is a problem
+    of its own: unlike reduced costs, the answers do not hang on which of many equal shadow prices the solver took.
+    """
+    routes, least = built.routes, built.programme.arrays()[2]
+    free, rows = _solved(built, least, relax=True).objective, []
+    for d, kind in routes[["d", "chip"]].drop_duplicates().itertuples(index=False):
+        upper = least.copy()
+        upper[built.at["x"][((routes["d"] == d) & (routes["chip"] != kind)).to_numpy()]] = 0.0
+        upper[built.at["shed"][d]] = 0.0
+        more = (_solved(built, upper, relax=True).objective - free) / SCALE
+        rows += [dict(demand=name, chip=kind, usd=max(more, 0.0) if more == more else np.nan) for name in built.demand["members"].iloc[d]]
+    return pd.DataFrame(rows, columns=["demand", "chip", "usd"])
 
 
 def steps(rows, last: str = "The plan") -> pd.DataFrame:

@@ -3,10 +3,9 @@
 Each takes a `studies.tiering.Tiering` and returns a DataFrame of text for `report.table`, or the rows of a chart.
 """
 
-import numpy as np
 import pandas as pd
 
-from infertco import catalog, units
+from infertco import units
 from infertco.studies.tiering import Tiering
 from infertco.views import figure
 from infertco.views.tiering_charts import TIERS, share
@@ -104,22 +103,24 @@ def by_tier(found: Tiering) -> pd.DataFrame:
 def cluster(found: Tiering, first_year: int) -> pd.DataFrame:
     """Where the chips owned at the start go: rows of `stock_charts.flows`, the year before the first as their purchase."""
     year = lambda t: pd.Timestamp(int(first_year + t), 1, 1)  # noqa: E731
-    old = found.flows[found.flows["vintage"] < 0]
-    rows = [dict(period_to=year(r.period), tier_from=r.tier_from, tier_to=r.tier_to or "sold", chip=r.chip, vintage=r.vintage, chips=r.chips) for r in old.itertuples()]
-    stand = found.fleet[found.fleet["vintage"] < 0].groupby(["chip", "vintage", "tier", "period"], sort=False)["chips"].sum()
-    moved = old.groupby(["chip", "vintage", "tier_from", "tier_to", "period"], sort=False)["chips"].sum()
-    start = {}
-    for (id, vintage, at, t), n in stand.items():
-        if t == 0:
-            start[id, vintage, at] = start.get((id, vintage, at), 0.0) + n
-    for (id, vintage, a, b, t), n in moved.items():
-        if t == 0:
-            start[id, vintage, a] = start.get((id, vintage, a), 0.0) + n
-            if b:
-                start[id, vintage, b] -= n
-    rows += [dict(period_to=year(-1), tier_from="bought", tier_to=at, chip=id, vintage=v, chips=n) for (id, v, at), n in start.items() if n > 1e-6]
-    quiet = [dict(period_to=year(t), tier_from="training", tier_to="sold", chip=id, vintage=v, chips=0.0) for id, v, _ in start for t in range(int(found.case.plan.periods))]
-    return pd.DataFrame(rows + quiet).sort_values("period_to", kind="stable", ignore_index=True)
+    line = ["chip", "vintage"]
+    flows, stand = (of[of["vintage"] < 0] for of in (found.flows, found.fleet))
+    moved = flows.assign(period_to=flows["period"].map(year), tier_to=flows["tier_to"].replace("", "sold"))[
+        ["period_to", *line, "tier_from", "tier_to", "chips"]
+    ]
+    at_first = flows[flows["period"] == 0]
+    start = pd.concat(  # what stands in the first year, before it was moved
+        [
+            stand[stand["period"] == 0][[*line, "tier", "chips"]],
+            at_first.assign(tier=at_first["tier_from"])[[*line, "tier", "chips"]],
+            at_first[at_first["tier_to"] != ""].assign(tier=at_first["tier_to"], chips=-at_first["chips"])[[*line, "tier", "chips"]],
+        ]
+    )
+    start = start.groupby([*line, "tier"], sort=False, as_index=False)["chips"].sum().query("chips > 1e-6")
+    owned = start.assign(period_to=year(-1), tier_from="bought", tier_to=start["tier"])[moved.columns]
+    years = pd.DataFrame(dict(period_to=[year(t) for t in range(int(found.case.plan.periods))], tier_from="training", tier_to="sold", chips=0.0))
+    quiet = owned[line].drop_duplicates().merge(years, how="cross")[moved.columns]  # a year without a move is drawn too
+    return pd.concat([owned, moved, quiet], ignore_index=True).sort_values("period_to", kind="stable", ignore_index=True)
 
 
 def limits(found: Tiering) -> pd.DataFrame:
@@ -139,7 +140,9 @@ def binding(found: Tiering, period: int = 0) -> str:
     """In a sentence, the limits that bind in a period and what one more of each is worth."""
     of = found.limits[(found.limits["period"] == period) & (found.limits["limit"] != "training") & (found.limits["shadow_usd"] > 0)]
     per = dict(MW="one MW more", USD="one dollar more", chip="one more", t="one tonne more")
-    told = [f"the {figure.lower(_limit(r.limit))} ({per[r.shadow_unit.partition('/')[2]]} saves {units.format(r.shadow_usd, 'USD', 2)})" for r in of.itertuples()]
+    told = [
+        f"the {figure.lower(_limit(r.limit))} ({per[r.shadow_unit.partition('/')[2]]} saves {units.format(r.shadow_usd, 'USD', 2)})" for r in of.itertuples()
+    ]
     if not told:
         return "no limit binds"
     return f"{', '.join(told[:-1])} and {told[-1]} bind" if len(told) > 1 else f"{told[0]} binds"
@@ -151,32 +154,27 @@ def _limit(name: str) -> str:
     return LIMITS.get(name, name[:1].upper() + name[1:])
 
 
-def why(found: Tiering, most: int = 6) -> pd.DataFrame:
-    """Classes against chips: the share a chip serves in all periods, or why it serves none."""
-    built, routes = found.case, found.routes
-    lost = found.rejected.set_index(["demand", "chip"])
-    chips = list(dict.fromkeys([*routes["chip"][routes["chip"] != ""], *found.rejected["chip"]]))[:most]
-    rate = routes.groupby(["demand", "chip"], sort=False)["requests_per_s"].sum()
+def why(found: Tiering, instead: pd.DataFrame, most: int = 6) -> pd.DataFrame:
+    """Classes against chips: the share that a chip serves over all periods, else what it misses, or what it would add to serve all of it.
+
+    `instead` is that of `savings.served_by`.
+    """
+    routes, lost = found.routes, found.rejected.drop_duplicates(["demand", "chip"]).set_index(["demand", "chip"])["why"]
+    chips = list(dict.fromkeys([*routes["chip"][routes["chip"] != ""], *instead["chip"], *found.rejected["chip"]]))[:most]
+    rate, adds = routes.groupby(["demand", "chip"], sort=False)["requests_per_s"].sum(), instead.set_index(["demand", "chip"])["usd"]
     rows = []
-    for name in dict.fromkeys(m for members in built.demand["members"] for m in members):
-        key, cells = next(members[0] for members in built.demand["members"] if name in members), []
-        for id in chips:
-            part = rate.get((name, id), 0.0) / rate[name].sum()
-            if part > 0.005:
-                cells.append(share(part))
-            elif (key, id) in lost.index or (name, id) in lost.index:
-                cells.append(_cause(lost.loc[(name, id) if (name, id) in lost.index else (key, id)]))
-            else:
-                cells.append("")
-        rows.append([name, *cells])
+    for members in found.case.demand["members"]:
+        for name in members:
+            part = {id: rate.get((name, id), 0.0) / rate[name].sum() for id in chips}
+            rows.append([name, *(share(part[id]) if part[id] > 0.005 else _cause((name, id), members[0], lost, adds) for id in chips)])
     return pd.DataFrame(rows, columns=["Class", *map(chip, chips)])
 
 
-def _cause(row) -> str:
-    if row["reduced_usd"] == row["reduced_usd"]:
-        return f"+{units.format(row['reduced_usd'], 'USD', 2)}" if row["reduced_usd"] >= 100 else "even"
-    word = str(row["why"])
-    return next((say for key, say in SHORT.items() if key in word), word.partition(":")[0])
+def _cause(key, first, lost, adds) -> str:
+    if key in adds.index:
+        return f"+{units.format(adds[key], 'USD', 2)}" if adds[key] == adds[key] else "no room"
+    word = lost.get((first, key[1]), "no price")
+    return next((said for part, said in SHORT.items() if part in word), word.partition(":")[0])
 
 
 def shopping(found: Tiering, period: int = 0) -> str:
@@ -196,7 +194,16 @@ def classes(found: Tiering) -> pd.DataFrame:
         where = ", ".join(map(site, filter(None, r["residency"].split(",")))) or "anywhere"
         shed = "must be" if r["shed_usd_per_request"] != r["shed_usd_per_request"] else f"{units.format(r['shed_usd_per_request'], 'USD', 2)} each"
         rows += [
-            [name, tier(r["tier"]).removesuffix(" inference"), r["model"], units.format(r["demand_requests_per_s"] * part), share(r["growth_per_year"]), *limit, where, shed]
+            [
+                name,
+                tier(r["tier"]).removesuffix(" inference"),
+                r["model"],
+                units.format(r["demand_requests_per_s"] * part),
+                share(r["growth_per_year"]),
+                *limit,
+                where,
+                shed,
+            ]
             for name, part in zip(r["members"], r["parts"], strict=True)
         ]
     return pd.DataFrame(rows, columns=["Class", "Tier", "Model", "Req/s", "Growth", "First token", "Per token", "Where", "Not served"])

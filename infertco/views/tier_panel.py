@@ -56,7 +56,9 @@ def bars(fleet: pd.DataFrame, first_year: int = 1, words: tuple = ()) -> Bars:
             y -= high
             parts.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{size["bar"]}" height="{high:.1f}" fill="{theme.TIERS[tier]}" stroke="{theme.PAPER}"/>')
             if high > theme.LABEL_GAP:
-                parts.append(text(x + size["bar"] / 2, y + high / 2 + 4, units.format(chips, digits=2), text_anchor="middle", fill=theme.text_on(theme.TIERS[tier])))
+                parts.append(
+                    text(x + size["bar"] / 2, y + high / 2 + 4, units.format(chips, digits=2), text_anchor="middle", fill=theme.text_on(theme.TIERS[tier]))
+                )
         parts.append(text(x + size["bar"] / 2, y - 6, units.format(total[period], digits=2), text_anchor="middle", font_weight=theme.SEMIBOLD))
         parts.append(text(x + size["bar"] / 2, size["height"] - 4, str(first_year + int(period)), text_anchor="middle", fill=theme.NEUTRAL["ink2"]))
     for i, tier in enumerate(reversed(list(wide))):
