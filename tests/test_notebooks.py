@@ -50,6 +50,15 @@ def test_parameters_are_fields(path):
     assert all(re.search(r"  # \S", line) for line in cell.source.splitlines())  # each with its help
 
 
+def test_the_file_to_copy_for_a_tiering_is_the_case_of_the_notebook():
+    import yaml
+
+    (cell,) = [cell for cell in cells(ROOT / "notebooks" / "07_tiering.ipynb", "code") if "parameters" in cell.metadata.get("tags", ())]
+    of = {line.target.id: ast.literal_eval(line.value) for line in ast.parse(cell.source).body}
+    given = yaml.safe_load((ROOT / "notebooks" / "tiering-enterprise.yaml").read_text(encoding="utf-8"))
+    assert given == {name: x for name, x in of.items() if name not in ("plan", "fields")} | of["plan"] and not of["fields"]
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path):
     done = report._run(report._read(path), {}, path.stem, progress=False)

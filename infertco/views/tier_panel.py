@@ -131,4 +131,6 @@ def explore(found: study.Tiering, demand, chips, scenario, first_year=1, **asked
         most = float(found.limits.loc[found.limits["limit"] == f"supply of {chip}", "allowed"].max())
         spans["supply"] = (most, 0.0, 4 * most)
         own["supply"] = dict(label=f"Supply of {chip}", unit="1", help="Most chips of it to be had in a period")
+    for factor in FACTORS:  # built before they are asked for: building takes longer than solving
+        draw(factor, **{name: value for name, (value, *_) in spans.items() if name != "tpot_factor"})
     return panel(draw, spans, exact, own)
