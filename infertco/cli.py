@@ -43,8 +43,10 @@ def parsed(name: str, typed):
         if not all(items := [str(item).strip() for item in items]):
             raise ValueError(f"{name} must be ids with commas between them, got '{typed}'")
         return items
+    if isinstance(typed, list) and name in plans.FIELDS and plans.FIELDS[name].metadata["unit"] != "text":
+        return [float(x) if isinstance(x, int | float) else x for x in typed]  # one a period
     if isinstance(typed, list | dict):
-        raise ValueError(f"{name} must be one value, got {typed}; lists are for {', '.join(PLURALS)}")
+        raise ValueError(f"{name} must be one value, got {typed}; lists are for {', '.join(PLURALS)} and for a plan's numbers by period")
     typed = "" if typed is None else str(typed).strip()
     if typed.lower() in ("", "none"):
         return None
