@@ -36,6 +36,12 @@ def test_the_order_in_words_names_what_is_bought(found):
     assert words.startswith("8 B200 SXM") or " 8 B200 SXM" in words
 
 
+def test_where_nothing_may_be_bought_the_order_is_what_is_rented():
+    t = study.tiering(DEMAND[:1], ["h100-sxm"], buys="nothing", mip_gap=0.05)
+    n = t.fleet["chips"].sum()
+    assert tier_memo.shopping(t) == f"{n:.0f} rented H100 SXM5" and list(tier_memo.orders(t)["Do"])[-1] == "Paid for rent"
+
+
 def test_standing_chips_add_up_to_the_fleet(found):
     table = tier_memo.standing(found, [2027, 2028])
     for t, year in enumerate(("2027", "2028")):

@@ -178,12 +178,14 @@ def _cause(key, first, lost, adds) -> str:
 
 
 def shopping(found: Tiering, period: int = 0) -> str:
-    """What is bought for a period, in words: "48 B200 SXM and 30 H200 SXM"."""
-    of = found.fleet[found.fleet["period"] == period].groupby("chip")["bought"].sum().sort_values(ascending=False)
-    told = [f"{units.format(n)} {chip(id)}" for id, n in of.items() if n > 0]
-    if not told:
-        return "nothing"
-    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+    """What is bought for a period, in words: "48 B200 SXM and 30 H200 SXM"; where nothing is, what is rented."""
+    now = found.fleet[found.fleet["period"] == period]
+    rented = now[~now["ownership"].isin(BOUGHT)].groupby("chip")["chips"].sum().sort_values(ascending=False)
+    of = now.groupby("chip")["bought"].sum().sort_values(ascending=False)
+    told = [f"{units.format(n)} {chip(id)}" for id, n in of.items() if n > 0] or [f"{units.format(n)} rented {chip(id)}" for id, n in rented.items()]
+    if len(told) < 2:
+        return "".join(told) or "nothing"
+    return f"{', '.join(told[:-1])} and {told[-1]}"
 
 
 def classes(found: Tiering) -> pd.DataFrame:
