@@ -43,7 +43,7 @@ def test_rows_that_tighten_take_no_plan_away(rates):
     both = built.programme.solve(gap=1e-4, time_limit_s=60, tighten=tighten(built), narrow=narrow(built))
     assert plain.status == both.status == "optimal"
     assert both.objective == pytest.approx(plain.objective, rel=2.1e-4)
-    assert both.bound <= plain.objective * (1 + 1e-9) and plain.bound <= both.objective * (1 + 1e-9)
+    assert both.bound <= plain.objective * (1 + 1e-6) and plain.bound <= both.objective * (1 + 1e-6)
     broken = tighten(built)(plain.x, True)  # a plan in whole numbers whose lines give its curve keeps all of them
     assert broken is None or (broken.matrix @ plain.x >= broken.low - 1e-3).all()
 

@@ -38,3 +38,5 @@ def test_frontiers_cost_more_as_limits_tighten():
     assert (np.diff(table["usd_npv"]) > 0).all() and table["usd_npv"].iloc[0] == pytest.approx(free["usd_npv"], rel=1e-6)
     speed = latency_frontier(DEMAND, CHIPS, [1.0, 0.7, 0.5], rents="nothing", periods=1)
     assert (np.diff(speed["usd_npv"]) >= 0).all() and speed["usd_npv"].iloc[-1] > speed["usd_npv"].iloc[0]
+    slow = latency_frontier([{name: x for name, x in DEMAND[0].items() if name != "workload"}], CHIPS, [1.0], rents="nothing", periods=1, tpot_slo_s=0.2)
+    assert slow["usd_npv"].iloc[0] < speed["usd_npv"].iloc[0], "a limit of the scenario is the limit that the factor is of"

@@ -16,6 +16,7 @@ import pandas as pd
 from infertco.studies.programme import Programme
 from infertco.studies.tiering import case, relaxed
 from infertco.studies.tiering_case import SCALE
+from infertco.values import FIELDS
 
 
 class TwoStage(NamedTuple):
@@ -137,7 +138,8 @@ def latency_frontier(demand, chips, factors, scenario=None, plan=None, **named) 
     from infertco.scenario import scenario as default_scenario
     from infertco.studies.tiering_demand import demands
 
-    limits = demands(demand, scenario or default_scenario())["tpot_slo_s"].to_numpy()
+    changed = {name: x for name, x in named.items() if name in FIELDS and name not in ("tensor_parallel", "weight_bits")}  # those are layouts tried
+    limits = demands(demand, (scenario or default_scenario()).vary(**changed))["tpot_slo_s"].to_numpy()
     rows = []
     for factor in factors:
         t = relaxed(case(pd.DataFrame(demand).assign(tpot_slo_s=limits * factor), chips, scenario, plan, **named))

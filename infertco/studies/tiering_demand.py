@@ -28,6 +28,8 @@ OUTPUTS = [
 def demands(demand, scenario: Scenario, premium_tpot_s: float = 0.03) -> pd.DataFrame:
     """The classes with every column there is, one row a class; `peak_over_mean` and `tier` follow from the workload.
 
+    A class that names no model or workload has the scenario's, what was changed of it included; one that does has the catalog's.
+
     Raises
     ------
     ValueError

@@ -205,7 +205,7 @@ def rows_of_training(prog, at, plan, scenario, places, T) -> pd.DataFrame:
         rate = found[[kinds.index(id) for id in ids]]
         lost = [(chip, why[i][found[i] == 0][0]) for i, chip in enumerate(kinds) if (found[i] == 0).any()]
         none = pd.DataFrame([dict(demand="training", chip=chip, why=word, nearest=f"{chip}: {word}", over=np.inf) for chip, word in lost])
-    most = 2 * np.maximum(np.maximum(chips, least), np.where(rate > 0, flop / np.where(rate > 0, rate, 1.0), 0.0))  # no plan needs the half of it
+    most = 2 * np.maximum(np.maximum(chips, least), np.where(rate > 0, flop / np.where(rate > 0, rate, 1.0), 0.0))  # twice what a plan needs
     at["trains"] = prog.variables("trains", most.shape)
     at["cluster"] = prog.variables("cluster", most.shape, lower=np.where(least > 0, 0.0, 1.0), upper=1.0, whole=least > 0)
     c = np.arange(len(of))
