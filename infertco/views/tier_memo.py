@@ -13,6 +13,7 @@ from infertco.views.tiering_charts import TIERS, share
 BOUGHT = ("owned", "colo")
 HOW = dict(owned="bought", colo="bought", reserved="reserved", on_demand="rented")
 LIMITS = dict(power="Power cap", budget="Budget", carbon="Carbon cap")
+NEEDS = ("training", "compute")  # to be met, not to be kept to
 SHORT = dict(TTFT="first token too late", TPOT="tokens too slow", fit="does not fit", price="no price")
 
 
@@ -125,7 +126,7 @@ def cluster(found: Tiering, first_year: int) -> pd.DataFrame:
 
 def limits(found: Tiering) -> pd.DataFrame:
     """What one more of each limit, in every period, saves: rows of `limit_charts.shadow`; requirements left out."""
-    of = found.limits[found.limits["limit"] != "training"]
+    of = found.limits[~found.limits["limit"].isin(NEEDS)]
     rows = []
     for name, part in of.groupby("limit", sort=False):
         worth, unit = part["shadow_usd"].clip(lower=0.0), part["shadow_unit"].iloc[0].partition("/")[2]
@@ -138,7 +139,7 @@ def limits(found: Tiering) -> pd.DataFrame:
 
 def binding(found: Tiering, period: int = 0) -> str:
     """In a sentence, the limits that bind in a period and what one more of each is worth."""
-    of = found.limits[(found.limits["period"] == period) & (found.limits["limit"] != "training") & (found.limits["shadow_usd"] > 0)]
+    of = found.limits[(found.limits["period"] == period) & ~found.limits["limit"].isin(NEEDS) & (found.limits["shadow_usd"] > 0)]
     per = dict(MW="one MW more", USD="one dollar more", chip="one more", t="one tonne more")
     told = [
         f"the {figure.lower(_limit(r.limit))} ({per[r.shadow_unit.partition('/')[2]]} saves {units.format(r.shadow_usd, 'USD', 2)})" for r in of.itertuples()
@@ -227,13 +228,13 @@ def singles(found: Tiering, alone: pd.DataFrame) -> pd.DataFrame:
 
 
 def training(found: Tiering) -> str:
-    """In a sentence, what one chip less in the training tier would save each year."""
-    of = found.limits[found.limits["limit"] == "training"]
-    if of.empty or not (of["shadow_usd"] < 0).any():
+    """In a sentence, what one unit less of the need to train would save each year."""
+    of = found.limits[found.limits["limit"].isin(NEEDS) & (found.limits["shadow_usd"] < 0)]
+    if of.empty:
         return "Training binds nothing."
-    low, high = (-of["shadow_usd"]).agg(["min", "max"])
+    (low, high), unit = (-of["shadow_usd"]).agg(["min", "max"]), of["shadow_unit"].iloc[0].partition("/")[2].strip("()")
     between = usd(low) if usd(low) == usd(high) else f"{usd(low)} to {usd(high)}"
-    return f"The need to train binds too: one chip less needed in a year would save {between}, by the year."
+    return f"The need to train binds too: one {unit} less needed in a year would save {between}, by the year."
 
 
 def carbon(found: Tiering) -> float:
