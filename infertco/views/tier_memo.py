@@ -13,7 +13,7 @@ from infertco.views.tiering_charts import TIERS, share
 BOUGHT = ("owned", "colo")
 HOW = dict(owned="bought", colo="bought", reserved="reserved", on_demand="rented")
 LIMITS = dict(power="Power cap", budget="Budget", carbon="Carbon cap")
-NEEDS = ("training", "compute")  # to be met, not to be kept to
+NEEDS = ("training", "compute of training")  # to be met, not to be kept to
 SHORT = dict(TTFT="first token too late", TPOT="tokens too slow", fit="does not fit", price="no price")
 
 
