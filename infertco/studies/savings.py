@@ -49,7 +49,9 @@ def allowed(built: Case, kind: str, free=(), rents=True, moves=True) -> np.ndarr
 
 
 def _solved(built: Case, upper, relax=False) -> Solution:
-    return solved(built, relax, explain=False, upper=upper).solution
+    if relax:
+        return built.programme.solve(True, built.plan.solver_limit_s, upper=upper)
+    return solved(built, explain=False, upper=upper).solution
 
 
 def singles(built: Case) -> pd.DataFrame:
