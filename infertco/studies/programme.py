@@ -22,7 +22,7 @@ OPTIMAL, INFEASIBLE = "optimal", "infeasible"
 END = highspy.HighsModelStatus
 STATUS = {END.kOptimal: OPTIMAL, END.kInfeasible: INFEASIBLE, END.kTimeLimit: "time limit", END.kInterrupt: "time limit", END.kUnbounded: "unbounded"}
 FEASIBLE = 2  # HiGHS: a feasible point is held
-ROUNDS = 12  # of rows that tighten the relaxation
+ROUNDS = 60  # of rows that tighten the relaxation
 SMALL_STEP = 2e-5  # rise of the bound that is not worth another round
 FIRST_SHARE = 0.4  # of the time left: for the rows that tighten, and for each part of the programme that is searched before the whole
 
