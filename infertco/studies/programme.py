@@ -21,8 +21,9 @@ from scipy import sparse
 OPTIMAL, INFEASIBLE = "optimal", "infeasible"
 END = highspy.HighsModelStatus
 STATUS = {END.kOptimal: OPTIMAL, END.kInfeasible: INFEASIBLE, END.kTimeLimit: "time limit", END.kInterrupt: "time limit", END.kUnbounded: "unbounded"}
+TOLERANCE = 1e-6  # HiGHS: of whole numbers and of rows
 FEASIBLE = 2  # HiGHS: a feasible point is held
-ROUNDS = 12  # of rows that tighten the relaxation
+ROUNDS = 60  # of rows that tighten the relaxation
 SMALL_STEP = 2e-5  # rise of the bound that is not worth another round
 FIRST_SHARE = 0.4  # of the time left: for the rows that tighten, and for each part of the programme that is searched before the whole
 
@@ -327,7 +328,10 @@ def _run(solver, clock, limit_s=np.inf, gap=0.0, start=None, progress=None, floo
     bound = info.mip_dual_bound if whole else info.objective_function_value
     if info.primal_solution_status != FEASIBLE or not (whole or told == OPTIMAL):
         return Solution(None, np.nan, bound if whole and told != INFEASIBLE else np.nan, np.nan, told, clock.taken())
-    found = Solution(np.array(solver.getSolution().col_value), info.objective_function_value, bound, 0.0, told, clock.taken())
+    x = np.array(solver.getSolution().col_value)
+    if whole:  # counts that follow from whole numbers are whole up to the solver's tolerance
+        x = np.where(np.abs(x - np.round(x)) < TOLERANCE * np.maximum(np.abs(x), 1.0), np.round(x), x)
+    found = Solution(x, info.objective_function_value, bound, 0.0, told, clock.taken())
     return _closed(found, bound, gap, clock)
 
 
