@@ -321,6 +321,13 @@ def test_flows_that_do_not_say_who_stays_are_the_same():
         assert np.allclose(a, b)
 
 
+def test_a_fleet_that_is_sold_out_by_the_end_is_drawn():
+    year = lambda y: pd.Timestamp(y, 1, 1)  # noqa: E731
+    rows = [(2026, "bought", "training", 64.0), (2027, "training", "sold", 64.0), (2028, "training", "sold", 0.0)]
+    table = pd.DataFrame([dict(period_to=year(y), tier_from=a, tier_to=b, chip="h100-sxm", vintage=-1.0, chips=n) for y, a, b, n in rows])
+    assert stock_charts.flows(table).title == "None of the 64 training chips of 2026 serve users later; 64 are sold by 2028"
+
+
 def test_flows_that_do_not_balance_are_refused():
     wrong = FLOWS.assign(chips=FLOWS["chips"].where(FLOWS["tier_to"] != "sold", FLOWS["chips"] * 3))
     with pytest.raises(ValueError, match="flows of training do not balance in 2029-01: 6,000.0 chips too many leave or stay"):

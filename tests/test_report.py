@@ -416,3 +416,13 @@ def test_a_field_of_a_plan_stands_beside_those_the_notebook_has():
     assert given["fields"] == dict(usd_per_kwh=0.05) and given["supply"] == {}
     with pytest.raises(ValueError, match="unknown parameter 'power_cap'; did you mean 'power_cap_w'"):
         report._arranged(dict(power_cap=1.0), notebook)
+
+
+@pytest.mark.parametrize("call, kept", [("#chart(0) // wide", True), ("#records(0)", True), ("#plain(0)", False)])
+def test_a_heading_and_its_paragraph_go_with_what_follows_in_a_pdf(call, kept):
+    import pypandoc
+
+    text = "\n\n".join(["## Heading", "One paragraph.", pages.RAW.format("#clear"), pages.RAW.format(call), "Another."])
+    made = pypandoc.convert_text(text, "typst", pages.PANDOC, [pages.SHIFT, f"--lua-filter={pages.HERE / 'report.lua'}"])
+    assert (f"#block(sticky: true, above: 8pt)[ One paragraph. ] {call}" in " ".join(made.split())) == kept
+    assert (made.index("#clear") < made.index("Heading")) == kept and made.rstrip().endswith("Another.")

@@ -26,6 +26,16 @@ def test_caution_trades_the_mean_for_the_tail():
     assert wary["cvar_usd"] <= calm["cvar_usd"] * (1 + 1e-6) and wary["usd_npv"] >= calm["usd_npv"] * (1 - 1e-6)
 
 
+def test_every_set_of_purchases_is_priced_in_every_outcome_and_a_budget_spent_to_the_end_is_kept():
+    outcomes = [dict(outcome="low", weight=0.5, demand_factor=0.5), dict(outcome="dear", weight=0.5, demand_factor=1.5, usd_per_kwh=0.2)]  # one names a field, one does not
+    found = two_stage(DEMAND, CHIPS, outcomes, budget_usd=2e5, **PLAN)
+    cost, weight = found.costs.pivot(index="plan", columns="outcome", values="usd"), found.scenarios.set_index("outcome")["weight"]
+    assert list(found.costs["plan"].unique()) == ["plan", "low", "dear"] and cost.notna().all(axis=None)
+    for r in found.scenarios.itertuples():
+        assert cost.loc[r.outcome] @ weight[cost.columns] == pytest.approx(r.its_buys_usd)
+        assert cost.loc["plan", r.outcome] == pytest.approx(r.usd_npv) and cost.loc[r.outcome, r.outcome] == pytest.approx(r.alone_usd, rel=1e-5)
+
+
 def test_weights_must_add_up():
     with pytest.raises(ValueError, match="weights of outcomes must be at least 0 and add up to 1, got 0.5, 0.6"):
         two_stage(DEMAND, CHIPS, [dict(weight=0.5), dict(weight=0.6)], **PLAN)

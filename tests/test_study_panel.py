@@ -28,3 +28,23 @@ def test_a_wide_range_is_logarithmic_and_holds_the_value():
     steps = [value for _, value in one.options]
     assert one.value == 4e5 and steps[0] == pytest.approx(2e4) and steps[-1] == pytest.approx(8e6)
     assert 3 < sum(step < 1e5 for step in steps)
+
+
+def test_what_is_no_field_brings_its_own_words_and_steps():
+    own = dict(speed=dict(label="Speed", unit="share", help="Of all limits"))
+    panel = study_panel.explore(lambda **moved: f"at {moved['speed']:g}", dict(speed=(1.0, (0.5, 1.0, 2.0))), own=own)
+    slider, _, shown = panel.children
+    assert slider.description == "Speed" and [text for text, _ in slider.options] == ["50%", "100%", "200%"] and shown.value == "<p>at 1</p>"
+
+
+def test_the_exact_answer_tells_how_far_it_is():
+    seen = []
+
+    def exact(show, **moved):
+        show("half of it")
+        seen.append(panel.children[-1].value)
+        return "done"
+
+    panel = study_panel.explore(asked, dict(request_growth_per_year=(0.25, 0.0, 1.0)), exact)
+    panel.children[1].children[1].click()
+    assert seen == ["<p>half of it</p>"] and panel.children[-1].value == "<p>done</p>"

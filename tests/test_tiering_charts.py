@@ -116,6 +116,18 @@ def test_one_period_is_a_single_bar():
     assert shown.title == "Training takes 44% of the chips in 2026" and "Training 29k" in [plain(w) for *_, w in boxes(shown.svg(title=False))]
 
 
+def test_a_tier_that_is_empty_in_a_period_has_no_bar_there():
+    rows = FLEET[(FLEET["tier"] != "training") | (FLEET["period"] < 2030)]
+    assert list(rows_with(tiering_charts.by_tier(rows), "y")) and tiering_charts.by_tier(rows).data.set_index("tier").loc["Training", "2030"] == "0"
+
+
+def test_a_factor_of_the_limits_is_a_share_in_words():
+    assert limit_charts.label("tpot_factor") == "TPOT limits" and limit_charts.base_unit("tpot_factor") == "share"
+    walked = pd.DataFrame(dict(tpot_factor=[0.5, 1.0, 2.0], usd=[20e6, 15e6, 15e6 * (1 + 1e-15)], chosen=[False, True, False]))
+    figure = limit_charts.frontier(walked, "tpot_factor")
+    assert figure.title.startswith("Moving TPOT limits from 100% to 50% costs 33% more") and figure.data["above the least"].tolist() == ["33%", "0%", "0%"]
+
+
 def test_tiers_of_one_size_are_not_ranked():
     rows = fleet()
     rows.loc[(rows["period"] == 2030) & (rows["tier"] == "cost_optimized"), ["chips", "spare"]] = [55000.0, 2200.0]

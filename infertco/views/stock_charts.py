@@ -194,7 +194,7 @@ def _flow_title(table, at, heads, held) -> str:
     at_all = [composed(table, [at[0], period])[0][1][0] for period in at[1:]]
     serving = np.array([sum(of[tiers.index(tier)] for tier in SERVING) for of in at_all])
     best = int(serving.argmax())
-    say = lambda x: units.format(x, digits=2 if x >= 1000 else 3)  # noqa: E731
+    say = lambda x: units.format(x, digits=2) if x >= 1000 else units.format(round(x))  # noqa: E731
     head = f"the {say(training)} training chips of {heads[0]}"
     if serving[best] < 0.005 * training:
         left = max((name for name in TIERS if name != "training"), key=lambda name: at_all[-1][tiers.index(name)])
