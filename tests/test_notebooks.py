@@ -95,7 +95,7 @@ def picture() -> str:
 def bless():
     """Write the golden reports and the README's picture anew: `python tests/test_notebooks.py`."""
     for path in GOLDEN:
-        nbformat.write(report._run(report._read(path), {}, path.stem, progress=True), path)
+        nbformat.write(report._run(report._read(path), {}, path.stem, progress=True, drawn=True), path)
     (ROOT / "docs" / "ranking.svg").write_text(picture(), encoding="utf-8")
 
 

@@ -114,12 +114,17 @@ def _faded(data) -> dict:
     return dict(opacity=alt.Opacity("opacity", type="quantitative", scale=None)) if known else {}
 
 
+def placed(channel, at):
+    """A channel, or a place in pixels as one: what is still a dict, Altair would look up among all it knows, for milliseconds."""
+    return channel(at["value"]) if isinstance(at, dict) else at
+
+
 def texts(data, x, y, words: str = "text", color: str = INK, bold: bool = False, halo: bool = True, size: float = theme.SIZE["label"], **mark) -> list:
     """Text in a color or in the rows' `label` color; with a white halo where it may lie over lines."""
     mark = dict(fontSize=size, fontWeight=theme.SEMIBOLD if bold else 400, baseline="middle", align="left") | mark
-    base = alt.Chart(data).encode(x=x, y=y, text=alt.Text(words, type="nominal"))
-    under = [base.mark_text(**mark, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(color=alt.value(PAPER))] if halo else []
-    return [*under, base.mark_text(**mark).encode(color=style(color) if color == "label" else alt.value(color))]
+    base = alt.Chart(data).encode(x=placed(alt.XValue, x), y=placed(alt.YValue, y), text=alt.Text(words, type="nominal"))
+    under = [base.mark_text(**mark, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(color=alt.ColorValue(PAPER))] if halo else []
+    return [*under, base.mark_text(**mark).encode(color=style(color) if color == "label" else alt.ColorValue(color))]
 
 
 def note(words: str, x: float, y: float, **how) -> list:
@@ -130,7 +135,8 @@ def note(words: str, x: float, y: float, **how) -> list:
 def points(data, x, y, size: float = 80):
     """Marks in the maker's shape with a thin dark rim, hollow where the fill is paper."""
     looks = dict(fill=style("fill", alt.Fill), stroke=style("outline", alt.Stroke), shape=style("shape", alt.Shape))
-    return alt.Chart(data).mark_point(size=size, strokeWidth=1, opacity=1).encode(x=x, y=y, **looks, **_faded(data))
+    place = dict(x=placed(alt.XValue, x), y=placed(alt.YValue, y))
+    return alt.Chart(data).mark_point(size=size, strokeWidth=1, opacity=1).encode(**place, **looks, **_faded(data))
 
 
 def hover(data, x, y, columns):

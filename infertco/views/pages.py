@@ -10,6 +10,8 @@ import hashlib
 import html
 import json
 import re
+import subprocess
+import sys
 import tempfile
 import urllib.parse
 from datetime import date
@@ -31,6 +33,7 @@ SHIFT = "--shift-heading-level-by=-1"
 HERE = files("infertco.views")
 FONTS = (("Sans", 400, "Regular"), ("Sans", 600, "Semibold"), ("Serif", 400, "Regular"))
 CALLS = dict(chart="chart", table="records", list="records", assumptions="sure", plain="plain")  # of report.typ
+BUNDLE = "import sys, vl_convert; sys.stdout.write(vl_convert.javascript_bundle(sys.stdin.read(), vl_version=sys.argv[1]))"
 RAW = "```{{=typst}}\n{}\n```"
 BEFORE_WIDE = re.compile(r"(^#+ [^\n]*\s+)?^```\{=typst\}\n[^\n]* // wide$", re.M)  # with the heading above it
 IN_PDF = ("kind", "number", "title", "subtitle", "source", "text", "alt", "width", "head", "rows", "align")
@@ -207,18 +210,20 @@ def _fonts():
 
 @cache
 def _script():
-    import vl_convert
-
+    """Vega and the script of a page, bundled in a process of its own: here nothing else would run for two seconds."""
     script = (HERE / "report.js").read_text(encoding="utf-8")
-    return vl_convert.javascript_bundle(script, vl_version=theme.VEGA_LITE).replace("</script", "<\\/script")
+    ran = subprocess.run([sys.executable, "-X", "utf8", "-c", BUNDLE, theme.VEGA_LITE], input=script, capture_output=True, check=True, encoding="utf-8")
+    return ran.stdout.replace("</script", "<\\/script")
 
 
-def warm_up() -> None:
-    """What takes seconds the first time and can be done while a notebook runs."""
+def _tools():
+    """The libraries that read a page, with one chart drawn: the first takes as long as ten others."""
     import pandas  # noqa: F401
 
     theme.svg(dict(mark="point", data=dict(values=[])))
-    _script()
+
+
+AHEAD = (_script, _tools)  # what takes seconds the first time and can be done while a notebook runs
 
 
 def _markdown(parts, block):
