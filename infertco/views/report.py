@@ -116,7 +116,7 @@ def build(name=None, parameters=None, to=("html", "pdf"), out="reports", grid=No
         files of an earlier run are then still there, and no others.
     """
     path = _find(name or "briefing")
-    stem, notebook = _stem(path), _read(path)
+    stem, notebook = _stem(path), _still(_read(path))
     for kind in to:
         if kind not in FORMATS:
             raise ValueError(unknown("format", kind, FORMATS))
@@ -133,7 +133,7 @@ def docs(out="site", progress=True) -> list[Path]:
     """Every notebook executed, a glossary of all fields and columns, and an index, as HTML pages."""
     out, made, links = _writable(out), {}, []
     for path in sorted(notebooks().glob("*.ipynb")):
-        page = pages.read(_run(_read(path), {}, path.stem, progress), _stem(path), {})
+        page = pages.read(_run(_still(_read(path)), {}, path.stem, progress), _stem(path), {})
         made[f"{path.stem}.html"] = pages.to_html(page)
         links.append(f"- [{page['title']}]({path.stem}.html)")
     made["glossary.html"] = pages.to_html(pages.glossary())
@@ -165,6 +165,12 @@ def _read(path):
     if asked is None:
         del sys.modules[GRAMMAR]
     return nbformat.read(path, as_version=4)
+
+
+def _still(notebook):
+    """The notebook without its sliders: no page shows them, and no cell needs them."""
+    notebook.cells = [cell for cell in notebook.cells if "live" not in cell.metadata.get("tags", ())]
+    return notebook
 
 
 def _defaults(notebook):
