@@ -81,10 +81,11 @@ def aside(y, x, wide, bottom: float) -> np.ndarray:
     return np.minimum(out, bottom)
 
 
-def beside(x, y, wide, plot: float, height: float, clear=12.0) -> tuple[np.ndarray, np.ndarray]:
-    """Left edges and heights of labels near points of a plot, in pixels: in it, off the points and off each other where there is room."""
+def beside(x, y, wide, plot: float, height: float, clear=12.0, off=()) -> tuple[np.ndarray, np.ndarray]:
+    """Left edges and heights of labels near points of a plot, in pixels: in it, off the points, off each other and off the
+    boxes `off` (left, top, right, bottom) where there is room."""
     x, y, gap = np.asarray(x, float), np.asarray(y, float), theme.LABEL_GAP / 2
-    taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in zip(x, y, strict=True)]
+    taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in zip(x, y, strict=True)] + list(off)
     places = []
     for at, of, w in zip(x, y, wide, strict=True):
         shifts = sorted((k * gap for k in range(-24, 25)), key=abs)
