@@ -371,7 +371,7 @@ def uncertain(scn, facts):
     table = table[[low < high for low, high in zip(table["low"], table["high"], strict=True)]]
     rows = [dict(field=r.field, label=r.label, unit=r.unit, value=float(r.value), low=float(r.low), high=float(r.high)) for r in table.itertuples()]
     priced = ranges.uncertain(scn, errors=False)
-    priced = priced[priced["part"].isin(["finance", "site"]) | priced["unit"].isin(["USD", "USD/hour", "W"]) | (priced["field"] == "requests_per_user_day")]
+    priced = priced[priced["part"].isin(["finance", "site"]) | priced["unit"].str.match("USD|W$") | (priced["field"] == "requests_per_user_day")]
     spread = scn.chip.tpot_spread * (scn.chip.moe_spread if scn.model.n_experts > 0 else 1.0)
     for name, label, sd in (("serving_error", "Model: serving", spread), ("training_error", "Model: training", _trained(scn, facts).spread)):
         if sd == sd:
