@@ -88,7 +88,8 @@ def compared(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("golden") / "report.ipynb"
     nbformat.write(whole, path)
     options = ["--nbval", "--nbval-current-env", "--no-header", "-vv", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
-    done = subprocess.run([sys.executable, "-m", "pytest", *options, str(path)], cwd=ROOT, capture_output=True, text=True,
+    start = f"import sys; sys.modules['{report.GRAMMAR}'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", start, *options, str(path)], cwd=ROOT, capture_output=True, text=True,
                           env=os.environ | {"JUPYTER_PLATFORM_DIRS": "1"})  # fmt: skip
     return request.param, re.findall(r"::Cell \d+ (PASSED|FAILED)", done.stdout), done.stdout
 
