@@ -241,7 +241,9 @@ def volumes(
     title = f"{label} {verb} {say(middle)} by {when}, known to a factor of {factor} either way"
     if high / low > OPEN**2:
         title = f"{label} in {when} can be anything from {say(low)} to {say(high)}: a factor of {factor} either way"
-    lines = _fan_lines(width, f"{label}, logarithmic; line = median, shades = 50%, 80% and 95% of the draws; grey: published", published, inside)
+    lines = _fan_lines(
+        width, f"{label}, logarithmic; line = median, shades = 50%, 80% and 95% of the draws" + "; grey: published" * bool(len(inside)), published, inside
+    )
     words = f"Fan chart of {figure.lower(label)} on a logarithmic scale, {_span(bands)}. {title}. {_extremes(bands, say)} {_statements(inside)} "
     words += f"80% of the draws lie between {say(low)} and {say(high)} in {when}. Values in the table beside it."
     return figure.Figure(chart, title, lines, words, _fan_table(bands, inside, say))
