@@ -317,7 +317,8 @@ def boxes(svg):
 
 
 def check_words(drawn, most):
-    """The title is two lines at most, and the description, `most` words at most, says where the table is."""
+    """The chart keeps to the schema, the title is two lines at most, and the description, `most` words at most, says where the table is."""
+    drawn.chart.to_dict(validate=True)
     lines = figure.title_lines(drawn.title)
     assert len(lines) <= 2 and max(map(len, lines)) <= theme.TITLE_CHARACTERS
     assert drawn.title in drawn.description and 40 <= len(drawn.description.split()) <= most and "table beside it" in drawn.description
@@ -361,6 +362,7 @@ def test_a_figure_shows_itself_offline_and_alike_each_time(drawn):
 
 def test_the_page_can_take_the_title_off_and_finds_the_table(drawn):
     spec = drawn.spec(title=False)
+    drawn.chart.to_dict(validate=True)  # `spec` does not check
     assert "title" not in spec and spec["usermeta"]["infertco"]["table"][0]["chip"] == drawn.data["chip"].iloc[0]
     assert "NaN" not in str(spec)
 

@@ -156,6 +156,7 @@ def test_they_are_figures_as_the_others_are(drawn):
 def test_they_compile_with_an_older_vega_lite(drawn):
     import vl_convert
 
+    drawn.chart.to_dict(validate=True)  # `spec` does not check
     old = vl_convert.vegalite_to_svg(drawn.spec(), vl_version="5.8")
     assert old.count("<text") == drawn.svg().count("<text")
 

@@ -60,32 +60,58 @@ def test_the_file_to_copy_for_a_tiering_is_the_case_of_the_notebook():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_cell_needs_what_only_the_sliders_define(path):
+    """Reports leave the cells of the sliders out."""
+
+    def names(cell, kind):
+        return {node.id for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Name) and isinstance(node.ctx, kind)}
+
+    still, live = [], []
+    for cell in cells(path, "code"):
+        (live if "live" in cell.metadata.get("tags", ()) else still).append(cell)
+    needed, given = (set().union(*(names(cell, kind) for cell in still)) for kind in (ast.Load, ast.Store))
+    defined = {node.name for cell in live for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.FunctionDef)}
+    assert not (set().union(defined, *(names(cell, ast.Store) for cell in live)) - given) & needed
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path):
     done = report._run(report._read(path), {}, path.stem, progress=False)
     assert all(cell.execution_count for cell in done.cells if cell.cell_type == "code" and cell.source)
     assert not any("/home" in json.dumps(cell) or "Traceback" in json.dumps(cell) for cell in done.cells)
 
 
-def nbval(path):
-    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--no-header", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts=", str(path)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | {"JUPYTER_PLATFORM_DIRS": "1"})
+NUMBER = r'"text/plain": \[\n\s+".*?(\d+\.\d+)'  # the first printed one
 
 
-@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
-def test_golden_reports_have_outputs_and_hold(path):
-    shown = [cell for cell in cells(path, "code") if cell.outputs]
-    assert len(shown) >= 4 and all(cell.execution_count for cell in cells(path, "code"))
-    done = nbval(path)
-    assert done.returncode == 0, done.stdout[-3000:]
-
-
-def test_a_changed_digit_in_a_golden_report_is_found(tmp_path):
-    text = GOLDEN[0].read_text()
-    number = re.search(r'"text/plain": \[\n\s+".*?(\d+\.\d+)', text)
+@pytest.fixture(scope="module", params=GOLDEN, ids=lambda path: path.stem)
+def compared(request, tmp_path_factory):
+    """(Golden report, verdicts of nbval on its cells): the report as it is and, run again at its end, a cell with one digit changed."""
+    text = request.param.read_text(encoding="utf-8")
+    number = re.search(NUMBER, text)
     changed = text[: number.start(1)] + number[1][:-1] + str((int(number[1][-1]) + 1) % 10) + text[number.end(1) :]
-    path = tmp_path / "changed.ipynb"
-    path.write_text(changed)
-    assert nbval(path).returncode == 1
+    whole, other = (nbformat.reads(each, as_version=4) for each in (text, changed))
+    (at,) = [i for i, (a, b) in enumerate(zip(whole.cells, other.cells, strict=True)) if a != b]
+    whole.cells.append(other.cells[at])
+    whole.cells[-1].id = "changed"
+    path = tmp_path_factory.mktemp("golden") / "report.ipynb"
+    nbformat.write(whole, path)
+    options = ["--nbval", "--nbval-current-env", "--no-header", "-vv", "-p", "no:cacheprovider", "-p", "no:xdist", "-o", "addopts="]
+    start = f"import sys; sys.modules['{report.GRAMMAR}'] = None; import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    done = subprocess.run([sys.executable, "-c", start, *options, str(path)], cwd=ROOT, capture_output=True, text=True,
+                          env=os.environ | {"JUPYTER_PLATFORM_DIRS": "1"})  # fmt: skip
+    return request.param, re.findall(r"::Cell \d+ (PASSED|FAILED)", done.stdout), done.stdout
+
+
+def test_golden_reports_have_outputs_and_hold(compared):
+    path, verdicts, said = compared
+    code = cells(path, "code")
+    assert len([cell for cell in code if cell.outputs]) >= 4 and all(cell.execution_count for cell in code)
+    assert len(verdicts) == len(code) + 1 and set(verdicts[:-1]) == {"PASSED"}, said[-3000:]
+
+
+def test_a_changed_digit_in_a_golden_report_is_found(compared):
+    assert compared[1][-1] == "FAILED", compared[2][-3000:]
 
 
 def test_picture_of_the_readme_is_current():
@@ -104,7 +130,7 @@ def picture() -> str:
 def bless():
     """Write the golden reports and the README's picture anew: `python tests/test_notebooks.py`."""
     for path in GOLDEN:
-        nbformat.write(report._run(report._read(path), {}, path.stem, progress=True), path)
+        nbformat.write(report._run(report._read(path), {}, path.stem, progress=True, drawn=True), path)
     (ROOT / "docs" / "ranking.svg").write_text(picture(), encoding="utf-8")
 
 

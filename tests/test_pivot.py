@@ -1,6 +1,7 @@
 """The pivot: published values, exponentials against the closed form, what adds up, and what is told of bad input."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 import infertco as ic
 from infertco import catalog, plans
 from infertco.kernel import demand, training
-from infertco.studies import pivot, pivot_drivers, vintages
+from infertco.studies import pivot, pivot_drivers, ranges, vintages
 
 STILL = dict(
     request_growth_per_year=0, prompt_growth_per_year=0, reasoning_share_start=0, reasoning_share_end=0, prefix_share_end=0, small_share_start=0,
@@ -112,6 +113,36 @@ def test_what_the_caller_names_is_not_drawn_and_the_same_seed_gives_the_same_dat
     one, two = (pivot.pivot(draws=64, seed=3).dates["spend"] for _ in range(2))
     np.testing.assert_array_equal(one, two)
     assert np.isnan(pivot.pivot(draws=64, seed=4).dates["spend"]).mean() < 1
+
+
+def test_prices_are_drawn_and_both_chips_feel_them_alike():
+    scn, _, facts = pivot.told(named=dict(story="lab"))
+    known = pivot.uncertain(scn, facts).set_index("field")
+    assert {"chip_usd", "host_usd", "colo_usd_per_kw_month", "price_performance_per_year", "pue"} <= set(known.index) and known.index.is_unique
+    dear = SimpleNamespace(**vars(facts), chip_usd=np.array([1.0, 1.2]) * known.loc["chip_usd", "value"])
+    serving, trained = pivot._price(scn, pivot._priced(scn, dear)), pivot._trained(scn, dear)
+    assert serving.usd_per_chip_hour[0] == pytest.approx(pivot._price(scn).usd_per_chip_hour)
+    own = scn.vary(chip="h100-sxm", tensor_parallel=None)
+    dearer = pivot._price(own.vary(chip_usd=1.2 * own.value("chip_usd"))).usd_per_chip_hour / pivot._price(own).usd_per_chip_hour
+    assert trained.usd_per_chip_hour[1] / trained.usd_per_chip_hour[0] == pytest.approx(dearer) and dearer > 1.05
+    assert trained.usd_per_chip_hour[0] == pytest.approx(pivot._trained(scn, facts).usd_per_chip_hour)
+
+
+def test_the_range_of_a_chip_hour_is_that_of_its_prices_and_none_where_all_are_named():
+    found = pivot.pivot(story="enterprise", draws=256)
+    hour = found.bands["usd_per_chip_hour"].iloc[0]
+    usd = float(ic.evaluate(found.scenario)["usd_per_chip_hour"].iloc[0])
+    assert hour["p90"] > 1.2 * hour["p10"] and hour["p2_5"] < usd < hour["p50"]  # ranges of prices reach farther up than down
+    scn, _, facts = pivot.told(named=dict(story="enterprise"))
+    prices = {row.field: row.value for row in pivot.uncertain(scn, facts).itertuples() if row.field in ic.values.FIELDS}
+    still = pivot.pivot(story="enterprise", draws=64, **prices).bands["usd_per_chip_hour"]
+    assert np.ptp(still.iloc[0][["p2_5", "p50", "p97_5"]].to_numpy(float)) == pytest.approx(0.0, abs=1e-9)
+    assert still["p50"].iloc[0] == pytest.approx(usd)
+
+
+def test_points_of_a_latin_hypercube_fill_every_slice_once():
+    points = ranges.latin(50, 3, np.random.default_rng(1))
+    assert (np.sort((points * 50).astype(int), axis=0) == np.arange(50)[:, None]).all() and abs(np.corrcoef(points.T)[0, 1]) < 0.5
 
 
 def test_a_series_of_ones_own_replaces_the_modeled_months_and_goes_on_at_the_models_pace():

@@ -420,3 +420,34 @@ def test_labels_beside_points_stay_in_the_plot_and_off_each_other():
 
 def test_dates_become_decimal_years():
     assert marks.years(pd.to_datetime(["2026-01-01", "2026-07-01"])).tolist() == [2026.0, 2026.5] and marks.years([2026.25]).tolist() == [2026.25]
+
+
+def lying(svg, words):
+    """(left, top, right, bottom) of the text that begins with `words`, the one farthest right."""
+    return max(box[:4] for box in boxes(svg) if box[4].startswith(words))
+
+
+def test_names_of_sources_stay_off_the_line_of_one_half():
+    half = said([("2029-07", 0.5, np.nan, np.nan, "One half", "forecast"), ("2032-07", 0.495, np.nan, np.nan, "Nearly half", "forecast")])
+    svg = pivot_charts.fan(SHARE, half).svg(title=False)
+    (tick,) = [box for box in boxes(svg) if box[4] == "50%" and box[0] < 60]
+    line = (tick[1] + tick[3]) / 2
+    for who in ("One half", "Nearly half"):
+        _, top, _, bottom = lying(svg, who)
+        assert bottom < line - 1 or top > line + 1, who
+
+
+def test_names_of_bands_follow_the_bands_where_they_fall_together():
+    svg = pivot_charts.fan(bands(3.0 + 0.3 * T, 0.4)).svg(title=False)
+    tops = [lying(svg, word)[1] for word in ("95%", "80%", "50%", "median")]
+    assert tops == sorted(tops) and np.diff(tops).min() > 10, tops
+
+
+@pytest.mark.parametrize("fall", [0.0, 0.3])
+def test_the_words_of_the_crossing_stand_above_the_areas(fall):
+    rows = paths(0.1 - fall, 0.05 - fall)  # the highest at the left, where the words are
+    shown = pivot_charts.areas(rows, draws(2024.6, 0.1), today=pd.Timestamp("2024-04-01"))
+    total = rows[["inference_usd", "training_usd"]].sum(axis=1).to_numpy()
+    axis = shown.spec()["vconcat"][0]["layer"][0]["encoding"]["y"]["scale"]["domain"][1]
+    within = (marks.years(MONTHS) >= 2024.6) & (marks.years(MONTHS) < 2027)
+    assert 230 * (1 - total[within].max() / axis) >= 10 + 18 + 15 + 5  # forecast, two lines

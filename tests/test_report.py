@@ -275,6 +275,55 @@ def test_assumptions_say_how_sure_they_are(page, printed):
     assert f"$0.1 ({value['was']})" in "".join(printed) and value["was"].startswith("$0.0")
 
 
+def paged(tmp_path, *parts):
+    """The pages of a PDF of these parts, as text."""
+    if not shutil.which("pdftotext"):
+        pytest.skip("pdftotext is not installed")
+    made = pages.page("A title")
+    made["parts"] = [part | (dict(number=i) if part["kind"] != "prose" else {}) for i, part in enumerate(parts)]
+    (tmp_path / "a.pdf").write_bytes(pages.to_pdf(made))
+    return subprocess.run(["pdftotext", "-layout", tmp_path / "a.pdf", "-"], capture_output=True, text=True, check=True).stdout.split("\f")[:-1]
+
+
+def prose(lines):
+    return dict(kind="prose", text="\n\n".join(["One line of prose."] * lines))
+
+
+def drawing(height):
+    mark = dict(type="point", clip=True)
+    return pages._chart(dict(data=dict(values=[dict(a=1)]), mark=mark, encoding=dict(x=dict(field="a")), title="A chart", width=300, height=height))
+
+
+def page_of(texts, words):
+    return next(i for i, text in enumerate(texts, 1) if words in text)
+
+
+def test_a_figure_is_made_smaller_to_stand_on_the_rest_of_a_page_and_no_smaller_than_can_be_read(tmp_path, monkeypatch):
+    heading = dict(kind="prose", text="## A heading")
+    by_lines = {lines: page_of(paged(tmp_path, prose(lines), heading, drawing(300)), "A chart") for lines in (14, 21, 28)}
+    assert by_lines == {14: 1, 21: 1, 28: 2}
+    monkeypatch.setattr(pages, "LEAST_SCALE", 1.0)
+    texts = paged(tmp_path, prose(21), heading, drawing(300))
+    assert page_of(texts, "A chart") == 2 and "A heading" in texts[1]  # they go on together
+
+
+def test_a_figure_higher_than_a_page_is_fitted_to_one(tmp_path, monkeypatch):
+    asked, fitted = [], pages._fitted
+    monkeypatch.setattr(pages, "_fitted", lambda *args: asked.append(fitted(*args)) or asked[-1])
+    paged(tmp_path, prose(2), drawing(1500))
+    assert len(asked) == 2 and 0.4 < asked[0][1] < 0.75 and asked[1] is None
+
+
+def test_a_table_too_wide_breaks_its_heads_and_its_longest_words_but_no_numbers_and_a_long_one_repeats_its_head(tmp_path):
+    head = ["Chip", "A long head about costs", "Another long head, in words", "A third long head of figures", "Words"]
+    rows = [[f"Chip number {i}", "$123,456,789", "98,765,432", "12,345 to 67,890", "a reason that is told in many words, " * 4] for i in range(40)]
+    texts = paged(tmp_path, dict(kind="table", title="T", subtitle=[], source="", **pages.grid(head, rows)))
+    assert len(texts) >= 3 and all("figures" in text for text in texts)
+    flat = "\n".join(texts)
+    assert all(word in flat for word in ("Chip number 39", "$123,456,789", "12,345 to 67,890"))
+    assert flat.count("many words, a") >= 40 or flat.count("many words,") == 160  # none is cut off
+
+
 # ------------------------------------------------------------------ build
 
 

@@ -33,6 +33,7 @@ LAYOUTS = (1, 2, 4, 8, 16)
 KEPT = ("chip", "model", "workload", "site", "tensor_parallel", "requests_per_user_day", "utilization")  # scenario fields of a story
 HOURS = cost.HOURS / 12
 OWN_SERIES = ("users", "requests", "serving_chips", "training_chips")
+PRICE = ("usd_per_chip_hour", "usd_per_mtok", "usd_per_mtok_electricity", "usd_per_mtok_facility")
 NOT_DRAWN = (  # choices of the one who plans, and what only the fleet asks
     "window_months", "training_chips", "refresh_years", "buy_ahead_years", "resale_share", "lead_time_years", "shortage_multiple",
     "training_fabric_bytes_per_s",
@@ -46,7 +47,7 @@ class Pivot(NamedTuple):
     paths: object  # DataFrame, a month a row: the middle path
     crossings: object  # DataFrame, a measure a row: date and its 80 % range
     dates: dict  # measure: crossing of each draw, decimal year; NaN never
-    bands: dict  # measure, and tokens: DataFrame of quantiles a month
+    bands: dict  # share of inference by measure, tokens, usd (to serve, over a year), usd_per_chip_hour (to serve): quantiles a month
     inputs: object  # DataFrame: every input in force with range and source
     scenario: object
     plan: object
@@ -83,11 +84,13 @@ def pivot(what: Scenario | None = None, plan: PivotPlan | None = None, draws: in
     paths = _table(middle, months)
     found = middle
     if draws:
-        drawn, prices = _drawn(scn, facts, draws, seed, own)
-        found = path(scn, drawn, months, own, prices)
+        drawn = _drawn(scn, facts, draws, seed)
+        found = path(scn, drawn, months, own)
     dates = {name: years(months, crossing(found, name, facts.window_months)) for name in MEASURES}
     bands = {name: _bands(months, share(found, name, drawn.window_months if draws else facts.window_months)) for name in MEASURES}
     bands["tokens"] = _bands(months, found.tokens)
+    bands["usd"] = _bands(months, demand.window_sum(found.inference_spend, 12))
+    bands["usd_per_chip_hour"] = _bands(months, found.inference_spend / found.inference_chip_hours)
     return Pivot(paths, _crossings(middle, months, dates, facts, bool(draws)), dates, bands, facts.table, scn, plan)
 
 
@@ -197,7 +200,7 @@ def _laid(own, name, path):
     return np.where(np.isfinite(mine), mine, mine[end] * path / path[end])
 
 
-def path(scn, f, months, own, prices=None):
+def path(scn, f, months, own):
     """Every month of one path, or of as many as the numbers of `f` have entries; arrays (months,) or (months, draws)."""
     shape = (-1, *(1,) * max(np.ndim(x) for x in vars(f).values() if isinstance(x, (float, np.ndarray))))
     t = (np.arange(len(months)) / 12).reshape(shape)
@@ -228,10 +231,9 @@ def path(scn, f, months, own, prices=None):
     busy = p.training_tokens * trained.chip_hours_per_token * getattr(f, "training_error", 1.0) / HOURS
     p.training_chips = _laid(own, "training_chips", busy / f.training_utilization)
     p.inference_flop, p.training_flop = p.requests * _flop(scn, f, p) * gain, p.training_tokens * trained.flop_per_token
-    bought = (1 + scn.value("price_performance_per_year")) ** -t
+    bought = (1 + getattr(f, "price_performance_per_year", scn.value("price_performance_per_year"))) ** -t
     joules = (1 + f.energy_gain_per_year) ** -t
-    serving = prices or _price(scn)
-    for name, chips, of in (("inference", p.serving_chips, serving), ("training", p.training_chips, trained)):
+    for name, chips, of in (("inference", p.serving_chips, _price(scn, _priced(scn, f))), ("training", p.training_chips, trained)):
         setattr(p, f"{name}_compute", chips * of.peak)
         setattr(p, f"{name}_power", chips * of.w * joules)
         setattr(p, f"{name}_spend", chips * HOURS * of.usd_per_chip_hour * ((1 - of.powered) * bought + of.powered * joules))
@@ -311,15 +313,30 @@ def _flop(scn, f, p):
     return 2 * (large * (1 - p.small) + small * p.small) * (p.prompt * (1 - p.prefix) + p.answer)
 
 
-def _price(scn):
-    """Dollars, rated watts and peak of one chip of a scenario; the share of the dollars that power and building take."""
-    row = evaluate(scn.vary(batch=None), ["usd_per_chip_hour", "usd_per_mtok", "usd_per_mtok_electricity", "usd_per_mtok_facility", "reason"]).iloc[0]
-    if not row["usd_per_chip_hour"] > 0:
-        raise ValueError(f"a pivot needs the cost of a chip-hour: {row['reason']}")
-    chip, parts = scn.chip, row[["usd_per_mtok_electricity", "usd_per_mtok_facility"]].astype(float)
+def _priced(scn, f, of=None):
+    """Those numbers of `f` that price a chip-hour; what is drawn of a chip moves any other's (`of`) by the same factor."""
+    found = {name: x for name, x in vars(f).items() if name in values.FIELDS}
+    for name in [name for name in found if of is not None and values.OWNER[name] == "chip"]:
+        found[name] = found[name] * (of.value(name) / scn.value(name) if scn.value(name) else 1.0)
+    return found
+
+
+def _price(scn, priced=None):
+    """Dollars, rated watts and peak of one chip of a scenario, or many with other prices; the share of the dollars that power and building take."""
+    import pandas as pd
+
+    scn = scn.vary(batch=None)
+    row = evaluate(scn, ["batch", *PRICE, "reason"])
+    if not row["usd_per_chip_hour"][0] > 0:
+        raise ValueError(f"a pivot needs the cost of a chip-hour: {row['reason'][0]}")
+    if priced:
+        row = evaluate(pd.DataFrame(priced), list(PRICE), base=scn.vary(batch=float(row["batch"][0])))
+    usd, total, electricity, facility = (row[name].to_numpy(float) if priced else float(row[name][0]) for name in PRICE)
+    chip = scn.chip
     peak = chip.peak_flop_per_s_bf16 if chip.peak_flop_per_s_bf16 == chip.peak_flop_per_s_bf16 else chip.peak_flop_per_s_fp16
-    powered = np.nan_to_num(parts.sum() / row["usd_per_mtok"])
-    return SimpleNamespace(usd_per_chip_hour=row["usd_per_chip_hour"], powered=powered, peak=peak, w=(chip.tdp_w + chip.host_w + chip.network_w) * scn.site.pue)
+    host, network, pue = ((priced or {}).get(name, scn.value(name)) for name in ("host_w", "network_w", "pue"))
+    powered = np.nan_to_num((electricity + facility) / total)
+    return SimpleNamespace(usd_per_chip_hour=usd, powered=powered, peak=peak, w=(chip.tdp_w + host + network) * pue)
 
 
 def _trained(scn, f):
@@ -329,10 +346,12 @@ def _trained(scn, f):
     row = train(mine, training_plan(n_chips=float(np.median(f.training_chips)), train_tokens=1e12)).iloc[0]
     if not row["chip_hours"] > 0 or not row["fits"]:
         raise ValueError(f"the story's model cannot be trained: {row['reason']}")
-    price = _price(own.vary(tensor_parallel=None))
+    own = own.vary(tensor_parallel=None)
+    price, middle = _price(own, _priced(scn, f, own)), _price(own)
     price.chip_hours_per_token, price.flop_per_token = row["chip_hours"] / 1e12, row["model_flop_per_token"]
     price.spread = np.log(row["days_high"] / row["days"]) / Z80
-    price.usd_per_chip_hour = row["usd_per_chip_hour"] if row["usd_per_chip_hour"] > 0 else price.usd_per_chip_hour
+    if row["usd_per_chip_hour"] > 0:
+        price.usd_per_chip_hour = price.usd_per_chip_hour * row["usd_per_chip_hour"] / middle.usd_per_chip_hour
     return price
 
 
@@ -340,51 +359,41 @@ def _trained(scn, f):
 
 
 def uncertain(scn, facts):
-    """Inputs that are drawn, a row each, as `ranges.quantile` takes them: those of the story with a range, and the model's errors."""
+    """Inputs that are drawn, a row each, as `ranges.quantile` takes them: those of the story with a range, the prices and watts
+    of the scenario, and the model's errors."""
     import pandas as pd
+
+    from infertco.studies import ranges
 
     table = facts.table
     unused = {name for names in ADOPTED_BY.values() for name in names} - set(ADOPTED_BY[facts.adoption]) | set(NOT_DRAWN)
     table = table[(table["unit"] != "text") & ~table["changed"] & ~table["field"].isin(unused)]
     table = table[[low < high for low, high in zip(table["low"], table["high"], strict=True)]]
     rows = [dict(field=r.field, label=r.label, unit=r.unit, value=float(r.value), low=float(r.low), high=float(r.high)) for r in table.itertuples()]
-    for name in ("requests_per_user_day", "utilization"):
-        fact = _scenario_fact(scn, facts, name)
-        if fact is not None and fact.low < fact.high and name not in scn.named:
-            meta = values.FIELDS[name].metadata
-            rows.append(dict(field=name, label=meta["label"], unit=meta["unit"], value=float(scn.value(name)), low=fact.low, high=fact.high))
+    priced = ranges.uncertain(scn, errors=False)
+    priced = priced[priced["part"].isin(["finance", "site"]) | priced["unit"].str.match("USD|W$") | (priced["field"] == "requests_per_user_day")]
     spread = scn.chip.tpot_spread * (scn.chip.moe_spread if scn.model.n_experts > 0 else 1.0)
     for name, label, sd in (("serving_error", "Model: serving", spread), ("training_error", "Model: training", _trained(scn, facts).spread)):
         if sd == sd:
             rows.append(dict(field=name, label=label, unit="1", value=1.0, low=np.exp(-Z80 * sd), high=np.exp(Z80 * sd)))
-    found = pd.DataFrame(rows)
-    whole = [f not in values.FIELDS and f in _ONES or f == "utilization" for f in found["field"]]
-    found["shape"] = np.where(np.array(whole) | (found["low"] <= 0), "triangular", "lognormal")
-    return found
+    told = pd.DataFrame(rows)
+    told["shape"] = np.where(told["field"].isin(_ONES) | (told["low"] <= 0), "triangular", "lognormal")
+    return pd.concat([told, priced[list(told)]], ignore_index=True)
 
 
 _ONES = {f.name for f in fields(PivotPlan) if f.metadata["allowed" if f.metadata["unit"] != "text" else "unit"] == values.ONE}
 
 
-def _scenario_fact(scn, facts, name):
-    kind = values.OWNER[name]
-    return catalog.fact(kind, "default" if kind == "finance" else getattr(getattr(scn, kind), kind), name, scn.as_of)
-
-
-def _drawn(scn, facts, draws, seed, own):
-    """The facts with `draws` entries each, and the price of a chip-hour (not drawn: it is common to both but for its parts)."""
+def _drawn(scn, facts, draws, seed):
+    """The facts with `draws` entries each, and beside them what else of the scenario is drawn."""
     from scipy.special import ndtri
-    from scipy.stats import qmc
 
-    from infertco.studies.ranges import quantile
+    from infertco.studies import ranges
 
     known = uncertain(scn, facts)
-    z = ndtri(np.clip(qmc.LatinHypercube(len(known), rng=np.random.default_rng(seed)).random(draws), 1e-6, 1 - 1e-6))
-    numbers = quantile(known, z)
-    drawn = SimpleNamespace(**vars(facts))
-    for name, column in zip(known["field"], numbers.T, strict=True):
-        setattr(drawn, name, column)
-    return drawn, _price(scn)
+    z = ndtri(np.clip(ranges.latin(draws, len(known), np.random.default_rng(seed)), 1e-6, 1 - 1e-6))
+    columns = zip(known["field"], ranges.quantile(known, z).T, strict=True)
+    return SimpleNamespace(**vars(facts) | dict(columns))
 
 
 # ------------------------------------------------------------------ what crosses when

@@ -149,6 +149,16 @@ def quantile(facts: pd.DataFrame, z: np.ndarray) -> np.ndarray:
     return np.clip(out, *np.array(allowed).reshape(-1, 2).T)
 
 
+def latin(draws: int, dimensions: int, rng) -> np.ndarray:
+    """A Latin hypercube: in each dimension one point in each of as many equal slices of (0, 1); (draws, dimensions).
+
+    As `scipy.stats.qmc.LatinHypercube`, which takes a second to import.
+    """
+    within = rng.uniform(size=(draws, dimensions))
+    slices = np.column_stack([rng.permutation(draws) for _ in range(dimensions)])
+    return (slices + 1 - within) / draws
+
+
 def known(facts):
     """Facts that can be drawn; ValueError with what one that was asked for lacks."""
     if (lacking := facts["reason"] != "").any():

@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import special
 
 from infertco import values
 from infertco.columns import LOADED, from_frame
@@ -282,11 +282,13 @@ def sample(
     ValueError
         For a fact without a range among `fields`, and correlations that contradict one another.
     """
+    from scipy.stats import qmc  # a second to import
+
     frame, base = as_frame(what, base)
     facts = known(uncertain(frame if len(frame.columns) else base, fields, ranges, base, _errors(errors, outputs)))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of numbers of draws that are no power of two
-        points = stats.qmc.Sobol(max(len(facts), 1), scramble=True, rng=seed).random(draws)[:, : len(facts)]
+        points = qmc.Sobol(max(len(facts), 1), scramble=True, rng=seed).random(draws)[:, : len(facts)]
     z = special.ndtri(np.clip(points, 1e-9, 1 - 1e-9)) @ mixing(facts, correlations or {}).T
     drawn, n = quantile(facts, z), len(frame)
     columns = {name: _tiled(frame[name], draws) for name in frame}
@@ -403,6 +405,8 @@ def indices(function, names, n: int = 1024, seed: int = 0, resamples: int = 200)
     ----------
     .. [1] Saltelli et al., Variance based sensitivity analysis of model output, 2010; `scipy.stats.sobol_indices`.
     """
+    from scipy import stats
+
     seen = []
 
     def kept(points):

@@ -81,10 +81,11 @@ def aside(y, x, wide, bottom: float) -> np.ndarray:
     return np.minimum(out, bottom)
 
 
-def beside(x, y, wide, plot: float, height: float, clear=12.0) -> tuple[np.ndarray, np.ndarray]:
-    """Left edges and heights of labels near points of a plot, in pixels: in it, off the points and off each other where there is room."""
+def beside(x, y, wide, plot: float, height: float, clear=12.0, off=()) -> tuple[np.ndarray, np.ndarray]:
+    """Left edges and heights of labels near points of a plot, in pixels: in it, off the points, off each other and off the
+    boxes `off` (left, top, right, bottom) where there is room."""
     x, y, gap = np.asarray(x, float), np.asarray(y, float), theme.LABEL_GAP / 2
-    taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in zip(x, y, strict=True)]
+    taken = [(a - 5, b - 5, a + 5, b + 5) for a, b in zip(x, y, strict=True)] + list(off)
     places = []
     for at, of, w in zip(x, y, wide, strict=True):
         shifts = sorted((k * gap for k in range(-24, 25)), key=abs)
@@ -114,12 +115,17 @@ def _faded(data) -> dict:
     return dict(opacity=alt.Opacity("opacity", type="quantitative", scale=None)) if known else {}
 
 
+def placed(channel, at):
+    """A channel, or a place in pixels as one: what is still a dict, Altair would look up among all it knows, for milliseconds."""
+    return channel(at["value"]) if isinstance(at, dict) else at
+
+
 def texts(data, x, y, words: str = "text", color: str = INK, bold: bool = False, halo: bool = True, size: float = theme.SIZE["label"], **mark) -> list:
     """Text in a color or in the rows' `label` color; with a white halo where it may lie over lines."""
     mark = dict(fontSize=size, fontWeight=theme.SEMIBOLD if bold else 400, baseline="middle", align="left") | mark
-    base = alt.Chart(data).encode(x=x, y=y, text=alt.Text(words, type="nominal"))
-    under = [base.mark_text(**mark, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(color=alt.value(PAPER))] if halo else []
-    return [*under, base.mark_text(**mark).encode(color=style(color) if color == "label" else alt.value(color))]
+    base = alt.Chart(data).encode(x=placed(alt.XValue, x), y=placed(alt.YValue, y), text=alt.Text(words, type="nominal"))
+    under = [base.mark_text(**mark, stroke=PAPER, strokeWidth=4, strokeJoin="round").encode(color=alt.ColorValue(PAPER))] if halo else []
+    return [*under, base.mark_text(**mark).encode(color=style(color) if color == "label" else alt.ColorValue(color))]
 
 
 def note(words: str, x: float, y: float, **how) -> list:
@@ -130,7 +136,8 @@ def note(words: str, x: float, y: float, **how) -> list:
 def points(data, x, y, size: float = 80):
     """Marks in the maker's shape with a thin dark rim, hollow where the fill is paper."""
     looks = dict(fill=style("fill", alt.Fill), stroke=style("outline", alt.Stroke), shape=style("shape", alt.Shape))
-    return alt.Chart(data).mark_point(size=size, strokeWidth=1, opacity=1).encode(x=x, y=y, **looks, **_faded(data))
+    place = dict(x=placed(alt.XValue, x), y=placed(alt.YValue, y))
+    return alt.Chart(data).mark_point(size=size, strokeWidth=1, opacity=1).encode(**place, **looks, **_faded(data))
 
 
 def hover(data, x, y, columns):

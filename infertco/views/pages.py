@@ -10,6 +10,8 @@ import hashlib
 import html
 import json
 import re
+import subprocess
+import sys
 import tempfile
 import urllib.parse
 from datetime import date
@@ -31,8 +33,11 @@ SHIFT = "--shift-heading-level-by=-1"
 HERE = files("infertco.views")
 FONTS = (("Sans", 400, "Regular"), ("Sans", 600, "Semibold"), ("Serif", 400, "Regular"))
 CALLS = dict(chart="chart", table="records", list="records", assumptions="sure", plain="plain")  # of report.typ
+BUNDLE = "import sys, vl_convert; sys.stdout.write(vl_convert.javascript_bundle(sys.stdin.read(), vl_version=sys.argv[1]))"
 RAW = "```{{=typst}}\n{}\n```"
-BEFORE_WIDE = re.compile(r"(^#+ [^\n]*\s+)?^```\{=typst\}\n[^\n]* // wide$", re.M)  # with the heading above it
+BEFORE = re.compile(r"(^#+ [^\n]*\s+)?^```\{=typst\}\n#(\w+)\((\d+)\)( // wide)?$", re.M)  # a part, with the heading above it
+LEAST_SCALE, SLACK_PT = 0.72, 24.0  # of a figure made smaller to stand on the rest of a page; spacing around it
+PAGE_TOP_PT, FOOT_PT, MAIN_PT, WIDE_PT = (mm * 72 / 25.4 for mm in (24, 297 - 24, 112, 166))  # as in report.typ
 IN_PDF = ("kind", "number", "title", "subtitle", "source", "text", "alt", "width", "head", "rows", "align")
 APPENDIX = dict(rows=25, columns=12)  # the largest table of a chart that a PDF prints
 FITS = (72, 128)  # characters of a table that fit the main column, and the page
@@ -207,18 +212,20 @@ def _fonts():
 
 @cache
 def _script():
-    import vl_convert
-
+    """Vega and the script of a page, bundled in a process of its own: here nothing else would run for two seconds."""
     script = (HERE / "report.js").read_text(encoding="utf-8")
-    return vl_convert.javascript_bundle(script, vl_version=theme.VEGA_LITE).replace("</script", "<\\/script")
+    ran = subprocess.run([sys.executable, "-X", "utf8", "-c", BUNDLE, theme.VEGA_LITE], input=script, capture_output=True, check=True, encoding="utf-8")
+    return ran.stdout.replace("</script", "<\\/script")
 
 
-def warm_up() -> None:
-    """What takes seconds the first time and can be done while a notebook runs."""
+def _tools():
+    """The libraries that read a page, with one chart drawn: the first takes as long as ten others."""
     import pandas  # noqa: F401
 
     theme.svg(dict(mark="point", data=dict(values=[])))
-    _script()
+
+
+AHEAD = (_script, _tools)  # what takes seconds the first time and can be done while a notebook runs
 
 
 def _markdown(parts, block):
@@ -267,7 +274,7 @@ def to_pdf(page: dict) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder, "report.lua")
         own.write_bytes((HERE / "report.lua").read_bytes())
-        text = re.sub(BEFORE_WIDE, lambda found: RAW.format("#clear") + "\n\n" + found[0], _markdown(parts, block))
+        text = re.sub(BEFORE, _before, _markdown(parts, block))
         prose = pypandoc.convert_text(text, "typst", PANDOC, [SHIFT, f"--lua-filter={own}"])
         written = {f"chart-{i}.svg": part["svg"] for i, part in enumerate(parts) if part["kind"] == "chart"}
         written |= {"data.json": json.dumps(data), "report.typ": (HERE / "report.typ").read_text(encoding="utf-8")}
@@ -275,9 +282,38 @@ def to_pdf(page: dict) -> bytes:
             Path(folder, name).write_text(text, encoding="utf-8")
         how = dict(root=folder, font_paths=list(theme.fonts()), ignore_system_fonts=True, pdf_standards=["ua-1"])
         try:
+            compiler = typst.Compiler(str(Path(folder, "main.typ")), **{name: how[name] for name in how if name != "pdf_standards"})
+            while scaled := _fitted(json.loads(compiler.query("<at>", field="value")), parts, data["parts"]):
+                data["parts"][scaled[0]]["scale"] = scaled[1]
+                Path(folder, "data.json").write_text(json.dumps(data), encoding="utf-8")
             return typst.compile(str(Path(folder, "main.typ")), **how)
         except typst.TypstError as error:
             raise ValueError(f"no PDF of '{page['title']}': {' '.join(str(error).split())}") from None
+
+
+def _before(found):
+    """Room for the notes before what is wide, and a mark before what is drawn."""
+    _, call, i, wide = found.groups()
+    calls = ["#clear"] * bool(wide) + [f"#ends({i})"] * (call == "chart")
+    return "\n\n".join([*(RAW.format(each) for each in calls), found[0]])
+
+
+def _fitted(marks, parts, told):
+    """(Figure, scale) of the first that is higher than a page, or went on to the next though it fits the rest of its own made smaller; or None."""
+    at = {(mark["what"], mark["i"]): mark for mark in marks}
+    for i, part in enumerate(parts):
+        if part["kind"] != "chart" or told[i]["scale"] < 1 or at["ends", i]["page"] == at["top", i]["page"]:
+            continue
+        top, foot = at["top", i]["y"], at["foot", i]["y"]
+        over = foot + SLACK_PT - FOOT_PT
+        if over > 0:  # Typst draws it no higher than a page, whatever it asked for
+            wide = WIDE_PT if told[i]["wide"] else MAIN_PT
+            wanted = float(re.search(r'height="([\d.]+)"', part["svg"])[1]) * min(0.75, wide / part["width"])
+            return i, (foot - top - over) / max(wanted, foot - top)
+        scale = 1 - (foot - PAGE_TOP_PT + SLACK_PT - (FOOT_PT - at["ends", i]["y"])) / (foot - top)
+        if scale >= LEAST_SCALE:
+            return i, min(scale, 0.999)
+    return None
 
 
 def _appendix(parts):
@@ -294,7 +330,7 @@ def _appendix(parts):
 def _room(part):
     """Does it need more than the main column, and should its first column fill the room that is left?"""
     if part["kind"] == "chart":
-        return dict(wide=part["width"] > theme.WIDTH["column"] + 7)
+        return dict(scale=1.0, wide=part["width"] > theme.WIDTH["column"] + 7)
     columns = zip(part["head"], *part["rows"], strict=True) if part["kind"] in ("table", "list") else ()
     characters = sum(max(map(len, column)) + 3 for column in columns)
     return dict(wide=part["kind"] == "assumptions" or characters > FITS[0], fill=FITS[0] < characters <= FITS[1])

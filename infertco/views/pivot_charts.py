@@ -58,25 +58,29 @@ def areas(paths, dates, measure: str = "spend", today=None, width: int = theme.W
     rows["total"] = rows["inference"] + rows["training"]
     extent, plot = (x[0], x[-1]), width - Y_AXIS_PX - 24
     drawn = rows.iloc[:: 1 + len(rows) // MOST_ROWS]
-    top = (0.0, float(rows["total"].max()) * 1.06)
+    low, middle, high = quantiles(dates)
+    started, to_x = extent[0] + 1e-9, marks.pixels(extent, plot, log=False)[0]  # at it or before: from the start
+    ahead = _ahead(today, extent, to_x, plot)
+    taken, words_px = ahead[2] if ahead else 0, marks.px("Inference passes training", 12)
+    crossed, at = started < middle < np.inf, float(to_x(min(middle, extent[1])))
+    left = at > words_px + 8
+    blocked = [ahead] if ahead else []
+    if crossed:
+        blocked.append((at - words_px - 8, at, taken + 36) if left else (at, at + words_px + 8, taken + 36))
+    peaks = [(bottom, rows["total"][(to_x(x) >= a) & (to_x(x) <= b)].max()) for a, b, bottom in blocked]
+    top = (0.0, float(np.nanmax([rows["total"].max() * 1.06, *(peak / (1 - bottom / height) for bottom, peak in peaks)])))  # the words above what is drawn
     word = dict(spend="US$ a month").get(measure, units.word(top[1], base)[1])
     x_of, y_of = marks.year_axis(extent, plot), marks.axis(alt.Y, "", top, log=False, base=base, title=f"↑ {word}", minExtent=Y_AXIS_PX, maxExtent=Y_AXIS_PX)
-    to_x, to_y = marks.pixels(extent, plot, log=False)[0], marks.pixels(top, height, log=False, down=True)[0]
+    to_y = marks.pixels(top, height, log=False, down=True)[0]
     data = alt.Chart(drawn)
     layers = [data.mark_area(color=theme.PIVOT["inference"]).encode(x=x_of("date"), y=y_of("inference"))]
     layers.append(data.mark_area(color=theme.PIVOT["training"]).encode(x=x_of("date"), y=y_of("inference"), y2="total"))
     layers.append(data.mark_line(color=theme.PAPER, strokeWidth=1.5).encode(x=x_of("date"), y=y_of("inference")))
-    low, middle, high = quantiles(dates)
-    started = extent[0] + 1e-9  # at it or before: from the start
-    said, blocked = _forecast(today, extent, x_of, to_x, plot, height)
-    layers, taken = layers + said, blocked[0][2] if blocked else 0
-    words_px = marks.px("Inference passes training", 12)
-    if started < middle < np.inf:
+    layers += _forecast(today, extent, x_of, to_x, plot, height)
+    if crossed:
         layers.append(_rule(middle, x_of, taken, height, color=marks.INK, strokeDash=theme.DASH["threshold"]))
-        at, left = float(to_x(middle)), to_x(middle) > words_px + 8
         for i, line in enumerate(("Inference passes training", f"in {date(middle)} (median)")):
             layers += marks.note(line, at - 6 if left else at + 6, 10 + taken + 15 * i, align="right" if left else "left", size=theme.SIZE["note"])
-        blocked.append((at - words_px - 8, at, taken + 36) if left else (at, at + words_px + 8, taken + 36))
     for name, below, above in (("Inference", 0 * x, rows["inference"]), ("Training", rows["inference"], rows["total"])):
         layers += _inside(name, to_x(x), to_y(above), to_y(below), plot, theme.PIVOT[name.lower()], blocked)
     upper = alt.layer(*layers, width=plot, height=height)
@@ -107,14 +111,24 @@ def _rule(at, x_of, top, height, **mark):
     return alt.Chart(pd.DataFrame([dict(date=float(at))])).mark_rule(strokeWidth=1, **mark).encode(x=x_of("date"), y=alt.value(top), y2=alt.value(height))
 
 
-def _forecast(today, extent, x_of, to_x, plot, height) -> tuple[list, list]:
-    """Rule and words where the forecast starts, and the place of the words (left, right, bottom); nothing outside the years drawn."""
+def _ahead(today, extent, to_x, plot):
+    """Where the words at the start of the forecast stand (left, right, bottom), left of it if there is no room right; none outside the years drawn."""
     at = float(marks.years([today])[0]) if today is not None else extent[0]
+    x = float(to_x(at))
     if not extent[0] < at < extent[1]:
-        return [], []
-    x, left = float(to_x(at)), to_x(at) + 70 > plot
-    words = marks.note("forecast from here →" if left else "forecast →", x - 5 if left else x + 5, 9, align="right" if left else "left")
-    return [_rule(at, x_of, 0, height, color=theme.NEUTRAL["axis"]), *words], [(x - 130, x, 18) if left else (x, x + 70, 18)]
+        return None
+    return (x - 130, x, 18) if x + 70 > plot else (x, x + 70, 18)
+
+
+def _forecast(today, extent, x_of, to_x, plot, height) -> list:
+    """Rule and words where the forecast starts; nothing outside the years drawn."""
+    words = _ahead(today, extent, to_x, plot)
+    if not words:
+        return []
+    at = float(marks.years([today])[0])
+    x, left = float(to_x(at)), words[0] < to_x(at)
+    said = marks.note("forecast from here →" if left else "forecast →", x - 5 if left else x + 5, 9, align="right" if left else "left")
+    return [_rule(at, x_of, 0, height, color=theme.NEUTRAL["axis"]), *said]
 
 
 def _inside(name, at, top, bottom, plot, fill, blocked) -> list:
@@ -227,7 +241,9 @@ def volumes(
     title = f"{label} {verb} {say(middle)} by {when}, known to a factor of {factor} either way"
     if high / low > OPEN**2:
         title = f"{label} in {when} can be anything from {say(low)} to {say(high)}: a factor of {factor} either way"
-    lines = _fan_lines(width, f"{label}, logarithmic; line = median, shades = 50%, 80% and 95% of the draws; grey: published", published, inside)
+    lines = _fan_lines(
+        width, f"{label}, logarithmic; line = median, shades = 50%, 80% and 95% of the draws" + "; grey: published" * bool(len(inside)), published, inside
+    )
     words = f"Fan chart of {figure.lower(label)} on a logarithmic scale, {_span(bands)}. {title}. {_extremes(bands, say)} {_statements(inside)} "
     words += f"80% of the draws lie between {say(low)} and {say(high)} in {when}. Values in the table beside it."
     return figure.Figure(chart, title, lines, words, _fan_table(bands, inside, say))
@@ -250,11 +266,13 @@ def _fan(bands, published, base, log, extent, axis_title, year, today, width, he
     if not log:
         half = alt.Chart(pd.DataFrame([dict(half=0.5)])).mark_rule(color=marks.INK, strokeDash=theme.DASH["threshold"])
         layers.append(half.encode(y=y_of("half")))
-    layers += _forecast(today, span, x_of, to_x, plot, height)[0]
+    layers += _forecast(today, span, x_of, to_x, plot, height)
     inside = _inside_span(published, span, extent)
-    layers += _said(inside, (x_of, to_x, from_x), (y_of, to_y, from_y), plot, height, log) if len(inside) else []
+    lines = [(rows["date"], rows["p50"])] + [([span[0], span[1]], [0.5, 0.5])] * (not log)
+    off = [box for line in lines for box in _along(to_x(line[0]), to_y(line[1]))]
+    layers += _said(inside, (x_of, to_x, from_x), (y_of, to_y, from_y), plot, height, log, off) if len(inside) else []
     end = rows.iloc[-1]
-    ends = {"median": "p50", "50%": "p75", "80%": "p90", "95%": "p97_5"}
+    ends = {"95%": "p97_5", "80%": "p90", "50%": "p75", "median": "p50"}  # top down, where they fall together
     for (word, name), place in zip(ends.items(), marks.spread(np.clip(to_y([max(end[n], extent[0]) for n in ends.values()]), 6, height), height), strict=True):
         layers += marks.note(word, plot + 6, place, bold=name == "p50", color=color if name == "p50" else marks.INK2, halo=False)
     chosen = rows.iloc[int(np.abs(x - year).argmin())] if x[0] <= year <= x[-1] + 1 / 12 else end
@@ -272,7 +290,13 @@ def _inside_span(published, span, extent):
     return rows.sort_values(["who", "date"], kind="stable").reset_index(drop=True)
 
 
-def _said(rows, across, down, plot, height, log) -> list:
+def _along(x, y, step: float = 6.0) -> list:
+    """A line of pixels as small boxes that labels stay off."""
+    at = np.arange(np.min(x), np.max(x), step)
+    return [(a, b - 2, a + step, b + 2) for a, b in zip(at, np.interp(at, x, y), strict=True)]
+
+
+def _said(rows, across, down, plot, height, log, off=()) -> list:
     """Points of what was published, one's joined, a range as a line, and who said it beside the last of them."""
     (x_of, to_x, from_x), (y_of, to_y, from_y), grey = across, down, theme.NEUTRAL["axis"]
     hollow = rows["kind"].eq("forecast") if "kind" in rows else pd.Series(False, rows.index)
@@ -286,7 +310,7 @@ def _said(rows, across, down, plot, height, log) -> list:
     order = np.argsort(to_x(last["date"]), kind="stable")[::-1]
     last = last.iloc[order]
     at_x, at_y, wide = to_x(last["date"]), to_y(last["value"]), [marks.px(who, 12) for who in last["who"]]
-    left, mid = marks.beside(at_x, at_y, wide, plot, height)
+    left, mid = marks.beside(at_x, at_y, wide, plot, height, off=off)
     for i in np.flatnonzero(np.abs(mid - at_y) > 12):
         inner = left[i] if left[i] > at_x[i] else left[i] + wide[i]
         ends = pd.DataFrame(dict(date=[last["date"].iloc[i], float(from_x(inner))], value=[last["value"].iloc[i], float(from_y(mid[i]))]))

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from infertco import catalog, plans, units, values
 from infertco.checking import unknown
-from infertco.views import pages, tables
+from infertco.views import pages, tables, theme
 
 SURE = {"measured": 3, "datasheet": 3, "vendor page": 3, "config": 3, "secondary config": 2, "press": 2}  # else 1 dot
-KERNEL = (  # without a grammar that jsonschema would build for a second and half, of a format no schema here has
-    "import sys; sys.modules['rfc3987_syntax'] = None; from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
-)
+GRAMMAR = "rfc3987_syntax"  # jsonschema would build it for a second and half, for a format that no schema here has
+KERNEL = f"import sys; sys.modules['{GRAMMAR}'] = None; from ipykernel.kernelapp import launch_new_instance; launch_new_instance()"
 FORMATS = dict(html=pages.to_html, pdf=pages.to_pdf)
 
 
@@ -117,7 +116,7 @@ def build(name=None, parameters=None, to=("html", "pdf"), out="reports", grid=No
         files of an earlier run are then still there, and no others.
     """
     path = _find(name or "briefing")
-    stem, notebook = _stem(path), _read(path)
+    stem, notebook = _stem(path), _still(_read(path))
     for kind in to:
         if kind not in FORMATS:
             raise ValueError(unknown("format", kind, FORMATS))
@@ -134,7 +133,7 @@ def docs(out="site", progress=True) -> list[Path]:
     """Every notebook executed, a glossary of all fields and columns, and an index, as HTML pages."""
     out, made, links = _writable(out), {}, []
     for path in sorted(notebooks().glob("*.ipynb")):
-        page = pages.read(_run(_read(path), {}, path.stem, progress), _stem(path), {})
+        page = pages.read(_run(_still(_read(path)), {}, path.stem, progress), _stem(path), {})
         made[f"{path.stem}.html"] = pages.to_html(page)
         links.append(f"- [{page['title']}]({path.stem}.html)")
     made["glossary.html"] = pages.to_html(pages.glossary())
@@ -160,9 +159,18 @@ def _find(name):
 
 
 def _read(path):
-    import nbformat
+    asked = sys.modules.setdefault(GRAMMAR, None)
+    import nbformat  # and jsonschema with it
 
+    if asked is None:
+        del sys.modules[GRAMMAR]
     return nbformat.read(path, as_version=4)
+
+
+def _still(notebook):
+    """The notebook without its sliders: no page shows them, and no cell needs them."""
+    notebook.cells = [cell for cell in notebook.cells if "live" not in cell.metadata.get("tags", ())]
+    return notebook
 
 
 def _defaults(notebook):
@@ -225,19 +233,23 @@ def _writable(out):
         raise ValueError(f"cannot write into {out}: {error.strerror}") from None
 
 
-def _run(notebook, chosen, label, progress):
-    """The notebook executed in a folder of its own by this very Python, whatever kernels are installed."""
+def _run(notebook, chosen, label, progress, drawn=False):
+    """The notebook executed in a folder of its own by this very Python, whatever kernels are installed.
+
+    Charts come as specs alone unless `drawn`: a page draws them itself, without their titles.
+    """
     import papermill
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
     class Here(AsyncKernelManager):
         argv = [sys.executable, "-c", KERNEL, "-f", "{connection_file}", "--log-level=ERROR"]
-        kernel_spec = KernelSpec(argv=argv, language="python")
+        kernel_spec = KernelSpec(argv=argv, language="python", env={theme.UNDRAWN: "" if drawn else "1"})
 
-    how = dict(kernel_name="python3", language="python", kernel_manager_class=Here, store_widget_state=False)
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
-        pool.submit(pages.warm_up)
+    how = dict(kernel_name="python3", language="python", kernel_manager_class=Here, store_widget_state=False, shutdown_kernel="immediate")
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+        for prepare in pages.AHEAD:
+            pool.submit(prepare)
         try:
             bar = dict(desc=label, leave=False) if progress else False
             done = papermill.execute_notebook(notebook, None, dict(chosen), cwd=folder, progress_bar=bar, **how)

@@ -4,6 +4,7 @@ Hue and shape are the maker, shade is the generation; each family of meanings ha
 name or size is written anywhere else in the package. `enable()` makes Altair draw by these tables.
 """
 
+import os
 import re
 from collections import namedtuple
 from functools import cache
@@ -16,6 +17,7 @@ SERIF = "Source Serif Pro, Georgia, Cambria, serif"
 FONT_WHEELS = ("font_source_sans_pro", "font_source_serif_pro")
 VEGA_LITE = "6.4"  # drawn to SVG by this version, in a notebook by the 5.6 of JupyterLab: keep to what both know
 MIME = "application/vnd.vegalite.v5+json"
+UNDRAWN = "INFERTCO_UNDRAWN"  # set in the environment: no SVG beside a spec, as who reads it draws it anyway
 
 NEUTRAL = dict(
     ink="#16212B", ink2="#46535F", muted="#66727D", axis="#868F98", mark="#B9C1C8", hair="#D5DADE", grid="#E3E7EA",
@@ -165,10 +167,8 @@ def bundle(spec, text: str = ""):
     title = spec.get("title", "")
     title = title.get("text", "") if isinstance(title, dict) else title
     text = text or f"[chart] {title if isinstance(title, str) else ' '.join(title)}"
-    return (
-        {MIME: spec, "image/svg+xml": svg(spec), "text/plain": text},
-        {MIME: {"embed_options": {"renderer": "svg", "actions": False}}},
-    )
+    still = {} if os.environ.get(UNDRAWN) else {"image/svg+xml": svg(spec)}
+    return {MIME: spec, **still, "text/plain": text}, {MIME: {"embed_options": {"renderer": "svg", "actions": False}}}
 
 
 def enable() -> None:
