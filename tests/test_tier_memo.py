@@ -25,6 +25,7 @@ def test_orders_hold_every_purchase_move_and_sale_of_the_period(found):
     paid = found.flows[(found.flows["period"] == 0) & (found.flows["tier_from"] == "")]["usd"].sum()
     sums = table.set_index("Do")["US$"]
     rent = found.fleet[(found.fleet["period"] == 0) & found.fleet["ownership"].isin(["reserved", "on_demand"])]["usd"].sum()
+    assert tier_memo.order_list(table)["Order"].iloc[0].startswith(f"Buy {table['Chips'].iloc[0]} ")
     assert sums["Spent on purchases"] == tier_memo.usd(paid) and sums.get("Paid for rent", "$0") == tier_memo.usd(rent)
     moved = found.flows[(found.flows["period"] == 1) & (found.flows["tier_from"] != "")]
     later = tier_memo.orders(found, 1)

@@ -61,6 +61,12 @@ def orders(found: Tiering, period: int = 0) -> pd.DataFrame:
     return pd.DataFrame([*out, *totals], columns=["Do", "Chips", "What", "Where", "For", "US$"])
 
 
+def order_list(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `orders` as a list to sign: Order ("Buy 24 B200 SXM"), Where, For, US$."""
+    words = [" ".join(filter(None, row)) for row in table[["Do", "Chips", "What"]].itertuples(index=False)]
+    return table.assign(Order=words)[["Order", "Where", "For", "US$"]]
+
+
 def _tiers(count) -> str:
     names = [tier(name).lower().removesuffix(" inference") for name in count.index]
     return names[0] if len(names) == 1 else ", ".join(f"{units.format(n)} {name}" for n, name in zip(count, names, strict=True))
