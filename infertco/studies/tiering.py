@@ -9,7 +9,7 @@ The answer is a `Tiering` of tables:
              ttft_s, tpot_s, usd_per_mtok        (chip "" and ownership "shed": not served, at its penalty)
     flows    period, chip, vintage, tier_from, tier_to, chips, usd       ("" from: bought; "" to: sold or retired)
     limits   limit, period, used, allowed, unit, binds, shadow_usd, shadow_unit       (what one more of it saves; of a need: below 0)
-    rejected demand, chip, why, nearest, reduced_usd        (NaN where it fails its limits; else what it is too dear by)
+    rejected demand, chip, why, nearest, reduced_usd        (NaN where it fails its limits; else by how much it is too dear at least)
     by_tier  tier, chips, w, usd, requests_per_s, utilization, usd_per_mtok         (mean and, usd, sum of all periods; work included)
     summary  one row: status, usd_npv, bound_usd, gap, capex_usd, carbon_g, w, shed_share, solve_s
 
@@ -17,6 +17,7 @@ A shadow price holds the pools that are open and the clusters that train, and le
 holds, in words, limits that cannot be met together. Dollars are real, discounted to the start (npv); those of a row of `fleet`
 and `routes` are of its period, undiscounted, purchases spread over the life as everywhere in infertco. Those of `fleet` are of
 chips that stand idle, those of `routes` of the chips a class needs and the electricity of its work.
+`t.case.programme.export("case.mps")` (or .lp) writes the programme for others to check.
 """
 
 from typing import NamedTuple

@@ -200,7 +200,8 @@ def why(built, x):
     """The chips that miss a limit of latency, and those that could serve and are not used: by how much they are too dear.
 
     `reduced_usd`: what serving the whole class there, in its cheapest period, would add at least, by the reduced costs of
-    the programme without whole numbers: of the share, of the load on a line, of the replicas, of buying their chips.
+    the programme without whole numbers: of the share, of the load on a line, of the replicas, of buying their chips. Often 0, as limits
+    that bind have more than one price; `savings.served_by` solves a problem for each instead.
     """
     out = built.rejected.drop(columns="over").assign(reduced_usd=np.nan)
     prog, routes, at = built.programme, built.routes, built.at
