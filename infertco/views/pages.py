@@ -188,7 +188,14 @@ def _template():
 def markup(part: dict) -> str:
     """The HTML of a summary, table or list of assumptions, as a notebook shows it."""
     module = _template().module
-    return str(module.summary(part) if part["kind"] == "summary" else module.rows(part))
+    shown = str(module.summary(part)) if part["kind"] == "summary" else _heading(part) + str(module.rows(part))
+    return f'<div class="mathjax_ignore tex2jax_ignore">{shown}</div>'  # dollars are no formulas
+
+
+def _heading(part):
+    """Title and subtitle above a table; a page has its own."""
+    title, words = html.escape(part["title"]), html.escape(" ".join(part.get("subtitle") or ()))
+    return f"<p><b>{title}</b>{'<br>' if title and words else ''}{words}</p>" if title or words else ""
 
 
 def _piece(part):
