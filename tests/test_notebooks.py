@@ -43,6 +43,14 @@ def test_notebooks_are_written_to_be_read(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_dollars_are_no_formulas(path):
+    """JupyterLab sets what stands between two dollars as mathematics, escaped or not; `report.say` keeps them apart."""
+    assert not any("Markdown" in cell.source for cell in cells(path, "code"))
+    for cell in cells(path, "markdown"):
+        assert all(paragraph.count("$") < 2 for paragraph in cell.source.split("\n\n")), cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_parameters_are_fields(path):
     (cell,) = [cell for cell in cells(path, "code") if "parameters" in cell.metadata.get("tags", ())]
     names = [line.target.id for line in ast.parse(cell.source).body]

@@ -475,3 +475,10 @@ def test_a_heading_and_its_paragraph_go_with_what_follows_in_a_pdf(call, kept):
     made = pypandoc.convert_text(text, "typst", pages.PANDOC, [pages.SHIFT, f"--lua-filter={pages.HERE / 'report.lua'}"])
     assert (f"#block(sticky: true, above: 8pt)[ One paragraph. ] {call}" in " ".join(made.split())) == kept
     assert (made.index("#clear") < made.index("Heading")) == kept and made.rstrip().endswith("Another.")
+
+
+def test_what_is_said_keeps_its_dollars():
+    bundle = report.say("From $1m to **$2m** <b>")._repr_mimebundle_()
+    assert bundle["text/markdown"] == "From \\$1m to **\\$2m** <b>" and bundle["text/plain"] == "From $1m to **$2m** <b>"
+    assert "mathjax_ignore" in bundle["text/html"] and "From $1m to <strong>$2m</strong> &lt;b&gt;" in bundle["text/html"]
+    assert report.say("")._repr_mimebundle_() == {"text/plain": ""}

@@ -29,6 +29,7 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 VEGA_LITE_6 = "https://vega.github.io/schema/vega-lite/v6.json"
 NUMBER = re.compile(r"[-−±+~≤≥<>†$€£(]*\d|n/a|–?$")
 PANDOC = "gfm+tex_math_dollars+raw_attribute+smart"
+PLAIN_DOLLARS = '<div class="mathjax_ignore tex2jax_ignore">{}</div>'  # what stands between two of them is no formula
 SHIFT = "--shift-heading-level-by=-1"
 HERE = files("infertco.views")
 FONTS = (("Sans", 400, "Regular"), ("Sans", 600, "Semibold"), ("Serif", 400, "Regular"))
@@ -189,7 +190,7 @@ def markup(part: dict) -> str:
     """The HTML of a summary, table or list of assumptions, as a notebook shows it."""
     module = _template().module
     shown = str(module.summary(part)) if part["kind"] == "summary" else _heading(part) + str(module.rows(part))
-    return f'<div class="mathjax_ignore tex2jax_ignore">{shown}</div>'  # dollars are no formulas
+    return PLAIN_DOLLARS.format(shown)
 
 
 def _heading(part):

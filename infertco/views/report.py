@@ -40,6 +40,27 @@ class Shown:
         return {pages.MIME: self.part, "text/html": pages.markup(self.part), "text/plain": repr(self)}
 
 
+class say:
+    """A sentence in Markdown in which a dollar is a dollar: JupyterLab takes what stands between two of them for a formula.
+
+    A report reads the Markdown, a notebook shows the HTML.
+    """
+
+    def __init__(self, words: str):
+        self.words = words
+
+    def __repr__(self):
+        return self.words
+
+    def _repr_mimebundle_(self, **_):
+        if not self.words:
+            return {"text/plain": ""}
+        import mistune
+
+        shown = pages.PLAIN_DOLLARS.format(mistune.create_markdown()(self.words))
+        return {"text/markdown": self.words.replace("$", "\\$"), "text/html": shown, "text/plain": self.words}
+
+
 def summary(title: str, answer: str, numbers=(), scenario=None) -> Shown:
     """The first page: title as a question, the answer, key numbers as (number, unit, what, range), the scenario."""
     named = scenario.fields() if hasattr(scenario, "fields") else {}
