@@ -24,7 +24,7 @@ STATUS = {END.kOptimal: OPTIMAL, END.kInfeasible: INFEASIBLE, END.kTimeLimit: "t
 TOLERANCE = 1e-6  # HiGHS: of whole numbers and of rows
 FEASIBLE = 2  # HiGHS: a feasible point is held
 ROUNDS = 60  # of rows that tighten the relaxation
-SMALL_STEP = 2e-5  # rise of the bound that is not worth another round
+SMALL_STEP = 5e-6  # rise of the bound that is not worth another round
 FIRST_SHARE = 0.4  # of the time left: for the rows that tighten, and for each part of the programme that is searched before the whole
 
 
