@@ -482,3 +482,19 @@ def test_what_is_said_keeps_its_dollars():
     assert bundle["text/markdown"] == "From \\$1m to **\\$2m** <b>" and bundle["text/plain"] == "From $1m to **$2m** <b>"
     assert "mathjax_ignore" in bundle["text/html"] and "From $1m to <strong>$2m</strong> &lt;b&gt;" in bundle["text/html"]
     assert report.say("")._repr_mimebundle_() == {"text/plain": ""}
+
+
+@pytest.mark.parametrize(
+    "texts, kept",
+    [
+        (["## Alone", "## Next", "Words."], ["## Next", "Words."]),
+        (["## Above", "### Below", "Words."], ["## Above", "### Below", "Words."]),
+        (["## With words\n\nHere.", "## Last"], ["## With words\n\nHere."]),
+        (["### Deep", "## Up", "Words."], ["## Up", "Words."]),
+    ],
+)
+def test_a_heading_whose_answer_went_to_the_first_page_goes_too(texts, kept):
+    cells = [nbformat.v4.new_markdown_cell(text) for text in texts]
+    cells.insert(1, nbformat.v4.new_code_cell("1"))  # code stands in a notebook between a heading and what it announces
+    made = pages.read(nbformat.v4.new_notebook(cells=cells), "memo", {})
+    assert [part["text"] for part in made["parts"] if part["kind"] == "prose" and part["text"]] == kept

@@ -69,6 +69,7 @@ def read(notebook, stem: str, chosen: dict) -> dict:
             made["parts"][-1]["text"] += "\n\n" + part["text"]
         else:
             made["parts"].append(part)
+    made["parts"] = [part for i, part in enumerate(made["parts"]) if not _bare(part, made["parts"][i + 1 :])]
     pairs = [f"{name}={','.join(map(str, x)) if isinstance(x, list) else x}" for name, x in chosen.items()]
     made["command"] = " -p ".join([f"infertco report {stem}", *pairs])
     made["title"] = made["title"] or made["kind"]
@@ -78,6 +79,14 @@ def read(notebook, stem: str, chosen: dict) -> dict:
         if part["kind"] == "chart" and not part["source"]:
             part["source"] = f"Source: infertco {made['version']}, facts of {made['facts']}."
     return made
+
+
+def _bare(part, after) -> bool:
+    """Whether a heading has nothing under it: what it announced went to the first page."""
+    own = re.fullmatch(r"\s*(#+) [^\n]*\s*", part["text"]) if part["kind"] == "prose" else None
+    below = next((x for x in after if x["kind"] != "code"), None) if own else None
+    level = re.match(r"\s*(#+) ", below["text"]) if below and below["kind"] == "prose" else None
+    return bool(own) and (below is None or bool(level and len(level[1]) <= len(own[1])))
 
 
 def _parts(notebook):
