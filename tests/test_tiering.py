@@ -270,6 +270,15 @@ def test_errors_say_what_was_typed(call, message):
     assert message in str(error.value) and "\n" not in str(error.value)
 
 
+def test_another_limit_must_be_one_the_case_has(built):
+    with pytest.raises(ValueError, match="the case has no limit 'supply of h200-sxm'; did you mean 'supply of h100-sxm'"):
+        relaxed(built, supply={"h200-sxm": 3})
+    with pytest.raises(ValueError, match="the case has no limit 'power at sweden'"):
+        relaxed(built, site_power_w={"sweden": 1e6})
+    hired = case(DEMAND, CHIPS, buys="nothing", rents="on_demand")
+    assert npv(relaxed(hired, power_cap_w=1.0)) == npv(relaxed(hired)), "the cap holds what is bought"
+
+
 def test_candidates_keep_residency_and_limits():
     table = demands([DEMAND[0] | dict(residency="sweden,germany")], ic.scenario())
     found, _ = candidates(table, CHIPS, ic.scenario())

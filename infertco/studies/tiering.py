@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from infertco.checking import nearest
 from infertco.plans import TieringPlan, made
 from infertco.scenario import Scenario
 from infertco.scenario import scenario as default_scenario
@@ -138,7 +139,13 @@ def relaxed(built: Case, **limits) -> Tiering:
 
 
 def ends_of(built: Case, supply=None, site_power_w=None, **limits):
-    """(low, high) of the rows with other caps."""
+    """(low, high) of the rows with other caps.
+
+    Raises
+    ------
+    ValueError
+        For a limit that the case does not have: a chip that cannot be bought in it, a site without a place.
+    """
     _, _, _, _, low, high, group, period = built.programme.arrays()
     high, t = high.copy(), period.astype(int)
     scales = dict(power_cap_w=("power", 1e-6), budget_usd=("budget", SCALE), carbon_cap_g=("carbon", 1e-6))
@@ -146,6 +153,9 @@ def ends_of(built: Case, supply=None, site_power_w=None, **limits):
     given += [(f"power at {site}", 1e-6, x) for site, x in (site_power_w or {}).items()]
     for name, scale, x in given:
         of = group == name
+        if not of.any() and " " in name:  # of a chip or a site; where nothing is bought, no cap on purchases is needed
+            there = [str(g) for g in dict.fromkeys(group) if str(g).startswith(("power at ", "supply of "))]
+            raise ValueError(f"the case has no limit '{name}'{nearest(name, there)} It has {', '.join(there) or 'none of a chip or site'}")
         caps = np.broadcast_to(np.asarray(x, float), int(built.plan.periods))[t[of]] * scale
         high[of] = np.where(np.isnan(caps), np.inf, caps)
     return low, high
