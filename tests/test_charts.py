@@ -341,6 +341,31 @@ def check_texts(svg, width):
             assert apart, f"{words!r} and {other!r} meet"
 
 
+class EveryFigure:
+    """What holds of every figure of a module, for a class of its tests: FIGURES draw by name, its `drawn` draws each."""
+
+    most: int  # words of a description
+
+    def pytest_generate_tests(self, metafunc):
+        if "name" in metafunc.fixturenames:
+            metafunc.parametrize("name", metafunc.module.FIGURES)
+
+    def test_titles_are_two_lines_and_the_description_says_where_the_table_is(self, drawn):
+        check_words(drawn, self.most)
+
+    @pytest.mark.parametrize("width", [theme.WIDTH["report"], theme.WIDTH["notebook"]])
+    def test_texts_do_not_meet_and_nothing_is_cut(self, request, name, width):
+        check_texts(request.module.FIGURES[name](width=width).svg(title=False), width)
+
+    def test_the_spec_is_small_and_free_of_gaps(self, drawn):
+        check_spec(drawn.spec())
+
+    def test_every_chart_compiles_with_an_older_vega_lite(self, drawn):
+        import vl_convert
+
+        assert vl_convert.vegalite_to_svg(drawn.spec(), vl_version="5.8").count("<text") == drawn.svg().count("<text")
+
+
 @pytest.mark.parametrize("chips", [tuple(CHIPS)[:3], tuple(CHIPS)])
 @pytest.mark.parametrize("width", [theme.WIDTH["report"], theme.WIDTH["notebook"]])
 @pytest.mark.parametrize("name", FIGURES)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_charts import boxes, check_spec, check_texts, check_words, plain
+from test_charts import EveryFigure, boxes, plain
 
 import infertco as ic
 from infertco import units
@@ -185,18 +185,8 @@ def test_a_chip_without_rents_has_a_day_all_the_same():
 # ------------------------------------------------------------------ all of them
 
 
-def test_titles_are_two_lines_and_the_description_says_where_the_table_is(drawn):
-    check_words(drawn, most=90)
-
-
-@pytest.mark.parametrize("width", [theme.WIDTH["report"], theme.WIDTH["notebook"]])
-@pytest.mark.parametrize("name", FIGURES)
-def test_texts_do_not_meet_and_nothing_is_cut(name, width):
-    check_texts(FIGURES[name](width=width).svg(title=False), width)
-
-
-def test_the_spec_is_small_and_free_of_gaps(drawn):
-    check_spec(drawn.spec())
+class TestEveryFigure(EveryFigure):
+    most = 90
 
 
 def test_lines_of_one_chip_are_told_apart_without_color():

@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from test_charts import boxes, check_spec, check_texts, check_words, plain
+from test_charts import EveryFigure, boxes, plain
 
 import infertco as ic
 from infertco import units
 from infertco.studies import load
-from infertco.views import load_charts, theme
+from infertco.views import load_charts
 
 NONE = float("nan")
 POINTS = np.arange(0.04, 1, 0.06)
@@ -102,18 +102,8 @@ def test_what_is_not_served_is_told_in_words():
     assert load_charts.load_curve(table).title == "None of 1 chips can be drawn"
 
 
-def test_titles_are_two_lines_and_the_description_says_where_the_table_is(drawn):
-    check_words(drawn, most=80)
-
-
-@pytest.mark.parametrize("width", [theme.WIDTH["report"], theme.WIDTH["notebook"]])
-@pytest.mark.parametrize("name", FIGURES)
-def test_texts_do_not_meet_and_nothing_is_cut(name, width):
-    check_texts(FIGURES[name](width=width).svg(title=False), width)
-
-
-def test_the_spec_is_small_and_free_of_gaps(drawn):
-    check_spec(drawn.spec())
+class TestEveryFigure(EveryFigure):
+    most = 80
 
 
 def test_lines_are_told_apart_without_color():

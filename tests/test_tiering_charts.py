@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from test_charts import boxes, check_spec, check_texts, check_words, plain
+from test_charts import EveryFigure, boxes, check_texts, check_words, plain
 
 from infertco import units
 from infertco.views import limit_charts, theme, tiering_charts
@@ -255,21 +255,5 @@ def test_a_plan_that_cannot_meet_a_scenario_is_never_best_there_and_is_named():
 # ------------------------------------------------------------------ all of them
 
 
-def test_titles_are_two_lines_and_the_description_says_where_the_table_is(drawn):
-    check_words(drawn, most=90)
-
-
-@pytest.mark.parametrize("width", [theme.WIDTH["report"], theme.WIDTH["notebook"]])
-@pytest.mark.parametrize("name", FIGURES)
-def test_texts_do_not_meet_and_nothing_is_cut(name, width):
-    check_texts(FIGURES[name](width=width).svg(title=False), width)
-
-
-def test_the_spec_is_small_and_free_of_gaps(drawn):
-    check_spec(drawn.spec())
-
-
-def test_every_chart_compiles_with_an_older_vega_lite(drawn):
-    import vl_convert
-
-    assert vl_convert.vegalite_to_svg(drawn.spec(), vl_version="5.8").count("<text") == drawn.svg().count("<text")
+class TestEveryFigure(EveryFigure):
+    most = 90

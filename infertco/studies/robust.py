@@ -13,9 +13,11 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from infertco.scenario import scenario as default_scenario
 from infertco.studies.programme import Programme
 from infertco.studies.tiering import case, relaxed
 from infertco.studies.tiering_case import SCALE
+from infertco.studies.tiering_demand import demands
 from infertco.values import FIELDS
 
 
@@ -135,9 +137,6 @@ def frontier(built, limit: str, values) -> pd.DataFrame:
 
 def latency_frontier(demand, chips, factors, scenario=None, plan=None, **named) -> pd.DataFrame:
     """What speed costs: the TPOT limits of all classes times each factor; least cost, shares that miss stay NaN."""
-    from infertco.scenario import scenario as default_scenario
-    from infertco.studies.tiering_demand import demands
-
     changed = {name: x for name, x in named.items() if name in FIELDS and name not in ("tensor_parallel", "weight_bits")}  # those are layouts tried
     limits = demands(demand, (scenario or default_scenario()).vary(**changed))["tpot_slo_s"].to_numpy()
     rows = []

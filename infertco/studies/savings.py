@@ -16,13 +16,13 @@ from infertco.studies.programme import Solution
 from infertco.studies.tiering import Tiering, solved
 from infertco.studies.tiering_case import SCALE, Case
 from infertco.studies.tiering_demand import TIERS
+from infertco.studies.tiering_stock import BOUGHT
 
 FREED = {
     "for the edge": ("edge",),
     "for batch": ("batch",),
     "for premium and cost-optimized": ("premium", "cost_optimized"),
 }  # who gets kinds of their own, in this order
-BOUGHT = ("owned", "colo")
 COLUMNS = ["step", "usd", "low_usd", "high_usd", "total_usd", "bound_usd"]
 
 

@@ -108,13 +108,12 @@ def tiering(demand, chips, scenario: Scenario | None = None, plan: TieringPlan |
 def solved(built: Case, relax=False, explain=True, ends=None, upper=None, progress=None) -> Tiering:
     """The plan of a case already built; `ends` and `upper` as in `Programme.solve`, `progress` told (seconds, best dollars, proven bound)."""
     plan = built.plan
-    unserved = _unserved(built)
     found = built.programme.solve(
         relax, plan.solver_limit_s, plan.mip_gap, ends=ends, upper=upper, tighten=None if relax else tighten(built), narrow=None if relax else narrow(built),
         progress=progress and (lambda taken_s, best, bound: progress(taken_s, best / SCALE, bound / SCALE)),
     )  # fmt: skip
     if found.x is None:
-        why = tuple(unserved) or (tuple(conflict(built)) if explain and found.status == "infeasible" else ())
+        why = tuple(_unserved(built)) or (tuple(conflict(built)) if explain and found.status == "infeasible" else ())
         nothing = pd.DataFrame()
         summary = pd.DataFrame([dict(status=found.status, usd_npv=np.nan, bound_usd=np.nan, gap=np.nan, solve_s=found.solve_s)])
         return Tiering(summary, nothing, nothing, nothing, nothing, built.rejected, nothing, why, built, found)

@@ -19,7 +19,7 @@ from infertco.columns import from_frame
 from infertco.kernel import cost, reliability
 from infertco.studies.programme import Programme
 from infertco.studies.tiering_staffing import Staffing, staffing
-from infertco.studies.tiering_stock import SCALE, all_places, by_period, caps, owned, rows_of_pools, rows_of_stock, rows_of_training, rows_of_vendors
+from infertco.studies.tiering_stock import BOUGHT, SCALE, all_places, by_period, caps, owned, rows_of_pools, rows_of_stock, rows_of_training, rows_of_vendors
 
 
 class Case(NamedTuple):
@@ -50,7 +50,7 @@ def money(frame, scenario, way):
     """Of each chip and site: installed price, keeping a chip idle for a year, electricity, watts, carbon."""
     c = copy(from_frame(frame, scenario)[0])
     c.availability = 1.0  # spares stand for it
-    bought = way in ("owned", "colo")
+    bought = way in BOUGHT
     n = len(frame)
     full = lambda x: np.broadcast_to(np.asarray(x, dtype=float), n)  # noqa: E731
     beside_w = c.billing_power_share * (c.host_w + c.network_w)
@@ -121,9 +121,9 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None, s
 
     prog, at = Programme(), {}
     seconds = cost.HOURS * 3600
-    busy_j = (routes["active_w_per_chip"] - routes["idle_w_per_chip"]) * routes["chips_per_replica"] / routes["capacity_requests_per_s"]
+    routes["work_j"] = (routes["active_w_per_chip"] - routes["idle_w_per_chip"]) * routes["chips_per_replica"] / routes["capacity_requests_per_s"]
     served = rate[d] * seconds * year  # requests, discounted
-    at["x"] = prog.variables("share", (R, T), SCALE * served * (busy_j * routes["work_usd_per_j"]).to_numpy()[:, None], upper=1.0)
+    at["x"] = prog.variables("share", (R, T), SCALE * served * (routes["work_j"] * routes["work_usd_per_j"]).to_numpy()[:, None], upper=1.0)
     may = np.isfinite(demand["shed_usd_per_request"].to_numpy())
     penalty = np.where(may, demand["shed_usd_per_request"], 0.0)
     at["shed"] = prog.variables("shed", (len(demand), T), SCALE * rate * seconds * year * penalty[:, None], upper=np.where(may, 1.0, 0.0)[:, None])
@@ -140,13 +140,17 @@ def build(demand, found, rejected, scenario, plan, existing=None, supply=None, s
     places = places.assign(ownership=held or "colo", **money(places[["chip", "site"]], scenario, held or "colo"))
     for r in places[np.isnan(places["keep_usd"])].itertuples():
         raise ValueError(f"{r.chip} has no price (chip_usd), which its upkeep follows; it can be neither owned nor train")
+    where = {key: i for i, key in enumerate(zip(places["chip"], places["site"], strict=True))}
+    for table in (routes, pools):  # where their chips stand; -1: rented
+        here = zip(table["chip"], table["site"], table["ownership"].isin(BOUGHT), strict=True)
+        table["place"] = np.array([where[chip, site] if bought else -1 for chip, site, bought in here], dtype=int)
     vintages = rows_of_stock(prog, at, plan, scenario, places, old, now, year)
     rows_of_pools(prog, at, places, pools, T)
     rows_of_vendors(prog, at, plan, scenario, places, T)
     untrained = rows_of_training(prog, at, plan, scenario, places, T)
     power = caps(site_power_w, "site", [*sites, *places["site"]], "site_power_w", T)
     supply = caps(supply, "chip", [*chip_ids, *places["chip"]], "supply", T)
-    _limits(prog, at, plan, places, supply, power, routes, pools, busy_j, rate[d] * seconds * plan.period_years, chips, rented, T)
+    _limits(prog, at, plan, places, supply, power, routes, pools, rate[d] * seconds * plan.period_years, chips, rented, T)
     rejected = pd.concat([t for t in (rejected, unpriced, untrained) if len(t)] or [rejected], ignore_index=True)
     return Case(prog, demand, routes, pools, places, vintages, at, rate, plan, (now, year), rejected, scenario.finance, target, staff)
 
@@ -162,7 +166,7 @@ def _slices(prog, at, plan, alike, T):
         prog.rows(len(alike), [(row, at["x"][:, t], whole[:, t]), (row, at["slices"][:, t], -1.0)], 0.0, 0.0, "slices", t)
 
 
-def _limits(prog, at, plan, places, supply, power, routes, pools, busy_j, requests, chips, rented, T):
+def _limits(prog, at, plan, places, supply, power, routes, pools, requests, chips, rented, T):
     """The rows of what is capped; a NaN cap makes a row without an end, so that it can be set later."""
     given = {name: by_period(getattr(plan, name), T, name) for name in ("power_cap_w", "budget_usd", "carbon_cap_g")}
     C = len(places)
@@ -177,7 +181,7 @@ def _limits(prog, at, plan, places, supply, power, routes, pools, busy_j, reques
             of, most = np.flatnonzero(places["site"] == site), power.get(site, np.full(T, np.nan))[t]
             here = [(0, at["S"][of, ..., t], places["rated_w"].to_numpy()[of, None, None] / 1e6)]
             prog.rows(1, here, high=np.inf if np.isnan(most) else most / 1e6, group=f"power at {site}", period=t)
-        work = (routes["work_g_per_j"] * busy_j).to_numpy() * requests[:, t] / 1e6
+        work = (routes["work_g_per_j"] * routes["work_j"]).to_numpy() * requests[:, t] / 1e6
         held = np.where(rented, pools["idle_g"] * chips, 0.0) * plan.period_years / 1e6
         terms = [(0, at["x"][:, t], work), (0, at["n"][:, t], held)]
         terms += [(0, at["S"][..., t], places["idle_g"].to_numpy()[:, None, None] * plan.period_years / 1e6)] if C else []

@@ -41,6 +41,11 @@ class Staffing(NamedTuple):
     load: np.ndarray  # (parts, periods): were all of the class served there
     pool: np.ndarray  # of each part
     least: np.ndarray  # replicas of a pool in use
+    works: np.ndarray  # availability of a replica of each pool
+
+    def route_load(self):
+        """Load of each route and period, were all of its class served so."""
+        return self.load[self.part]
 
     def curve(self, q, load):
         """Replicas of pool q for loads."""
@@ -112,7 +117,7 @@ def staffing(prog, at, plan, target, pools, routes, load) -> Staffing:
         prog.rows(len(several), [(row[p[of]], x[of], load[of, t]), (row[several], n[several], -1.0)], high=0.0, group="share of a way", period=t)
         prog.rows(Q, [(i, z, 1.0)], high=1.0, group="one line", period=t)
         prog.rows(Q, [(q, n, 1.0), (i, z, -least[:, None])], 0.0, group="smallest pool", period=t)
-    return Staffing(a, b, q[p], part, of_part, pool, least)
+    return Staffing(a, b, q[p], part, of_part, pool, least, works)
 
 
 def tighten(built):
@@ -165,11 +170,7 @@ def narrow(built):
     staff, at, q = built.staff, built.at, built.pools["q"].to_numpy(int)
 
     def parts(x):
-        share = np.zeros(staff.load.shape)
-        np.add.at(share, staff.part, x[at["x"]])
-        load = np.zeros((len(staff.constant), share.shape[1]))
-        np.add.at(load, staff.pool, share * staff.load)
-        used = x[at["z"]].sum(axis=2) > USED
+        load, used = x[at["w"]].sum(axis=2), x[at["z"]].sum(axis=2) > USED
         reached = staff.constant[:, None] + staff.slope[:, None] * load[..., None]
         line, need = np.argmin(reached, axis=2), np.maximum(np.ceil(reached.min(axis=2) - 1e-6), np.ceil(staff.least)[:, None]) * used
         ways = x[at["n"]]
@@ -181,7 +182,7 @@ def narrow(built):
         whole += first * np.maximum(need - have, 0.0)[q]
         _, least, most, *_ = built.programme.arrays()
         for lines, replicas in ((np.eye(LINES)[line], whole), (np.eye(LINES)[line], None), (np.ones((*line.shape, LINES)), None)):
-            least, upper = least.copy(), most.copy()
+            upper = most.copy()
             upper[at["z"]] = lines * used[..., None]
             upper[at["x"]] = np.where(used[staff.q], upper[at["x"]], 0.0)
             if replicas is not None:

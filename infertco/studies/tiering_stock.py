@@ -22,6 +22,7 @@ from infertco.studies.tiering_demand import TIERS
 EXISTING = ("chip", "count", "age_years", "tier", "site")
 SCALE = 1e-3  # thousands of dollars: numbers near 1 for the solver
 PFLOP = 1e15
+BOUGHT = ("owned", "colo")  # ways of having chips that stand on the books
 CLUSTER = training.TrainingPlan().n_chips
 
 
@@ -163,9 +164,8 @@ def rows_of_vendors(prog, at, plan, scenario, places, T):
 def rows_of_pools(prog, at, places, pools, T):
     """The chips of the replicas of bought pools are those that stand in the tier."""
     C, K = len(places), len(TIERS)
-    where = {key: i for i, key in enumerate(zip(places["chip"], places["site"], strict=True))}
-    own = np.flatnonzero(pools["ownership"].isin(["owned", "colo"]))
-    cell = np.array([where[x.chip, x.site] * K + TIERS.index(x.tier) for x in pools.iloc[own].itertuples()], dtype=int)
+    own = np.flatnonzero(pools["place"] >= 0)
+    cell = np.array([x.place * K + TIERS.index(x.tier) for x in pools.iloc[own].itertuples()], dtype=int)
     chips = pools["chips_per_replica"].to_numpy()[own]
     c, v, k = np.indices(at["S"].shape[:3]) if C else (0, 0, 0)
     for t in range(T if C else 0):

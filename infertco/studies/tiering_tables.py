@@ -9,7 +9,7 @@ import pandas as pd
 from infertco import catalog
 from infertco.kernel import cost, reliability
 from infertco.studies.tiering_demand import TIERS
-from infertco.studies.tiering_stock import PFLOP, SCALE, used
+from infertco.studies.tiering_stock import BOUGHT, PFLOP, SCALE, used
 
 UNITS = dict(  # of a limit, of its shadow price
     power=("W", "USD/MW"), budget=("USD", "USD/USD"), carbon=("g", "USD/t"), supply=("chips", "USD/chip"), training=("chips", "USD/chip"),
@@ -22,14 +22,13 @@ def routes(built, x):
     share, shed = x[built.at["x"]], x[built.at["shed"]]
     r, t = np.nonzero(share > 1e-7)
     q = built.routes.iloc[r].reset_index(drop=True)
-    rate = share[r, t] * built.rate[q["d"], t]
+    rate, load = share[r, t] * built.rate[q["d"], t], share[r, t] * built.staff.route_load()[r, t]
     out = pd.DataFrame(dict(
         period=t, d=q["d"], chip=q["chip"], site=q["site"], tensor_parallel=q["tensor_parallel"], weight_bits=q["weight_bits"], tier=q["tier"],
         ownership=q["ownership"], share=share[r, t], requests_per_s=rate, ttft_s=q["ttft_s"], tpot_s=q["tpot_s"],
     ))  # fmt: skip
     seconds = cost.HOURS * 3600 * built.plan.period_years
     work = _work_usd(built, x)[r, t]
-    load = rate * built.demand["peak_over_mean"].to_numpy()[q["d"]] / q["capacity_requests_per_s"]
     of_pool = load / np.maximum(pd.DataFrame(dict(p=q["p"], t=t, load=load)).groupby(["p", "t"])["load"].transform("sum"), 1e-300)
     out["usd"] = work + of_pool * _pool_usd(built, x)[q["p"], t]
     d, when = np.nonzero(shed > 1e-7)
@@ -53,8 +52,7 @@ def routes(built, x):
 def _work_usd(built, x):
     """Dollars of each route and period for the electricity that its work takes beyond standing idle."""
     q, seconds = built.routes, cost.HOURS * 3600 * built.plan.period_years
-    per_request = (q["active_w_per_chip"] - q["idle_w_per_chip"]) * q["chips_per_replica"] / q["capacity_requests_per_s"] * q["work_usd_per_j"]
-    return x[built.at["x"]] * built.rate[q["d"]] * seconds * per_request.to_numpy()[:, None]
+    return x[built.at["x"]] * built.rate[q["d"]] * seconds * (q["work_j"] * q["work_usd_per_j"]).to_numpy()[:, None]
 
 
 def _field(built, name):
@@ -78,23 +76,20 @@ def _year_usd(built):
 def _pool_usd(built, x):
     """Dollars of each pool and period for its chips, those it does not need included where it holds them."""
     pools, n = built.pools, x[built.at["n"]]
-    year = pools["keep_usd"].to_numpy(copy=True)
+    year, place = pools["keep_usd"].to_numpy(copy=True), pools["place"].to_numpy()
     if len(built.places):
-        where = {key: usd for key, usd in zip(zip(built.places["chip"], built.places["site"], strict=True), _year_usd(built), strict=True)}
-        own = pools["ownership"].isin(["owned", "colo"]).to_numpy()
-        year[own] = [where[key] for key in zip(pools["chip"][own], pools["site"][own], strict=True)]
+        year[place >= 0] = _year_usd(built)[place[place >= 0]]
     return n * (pools["chips_per_replica"].to_numpy() * year * built.plan.period_years)[:, None]
 
 
 def _spares(built, x):
     """Chips of each pool and period beside those the peak needs: the exact count of spare replicas, spread over the ways of having them."""
     pools, load = built.pools, x[built.at["w"]].sum(axis=2)
-    one, q, n = pools.groupby("q").first(), pools["q"].to_numpy(), x[built.at["n"]]
+    q, n = pools["q"].to_numpy(), x[built.at["n"]]
     all_ = np.zeros(load.shape)
     np.add.at(all_, q, n)
-    works = one["works"].to_numpy() ** one["chips_per_replica"].to_numpy()
     whole = np.maximum(np.round(all_), 1.0)
-    spare, k = np.zeros(all_.shape), np.broadcast_to(works[:, None], all_.shape)
+    spare, k = np.zeros(all_.shape), np.broadcast_to(built.staff.works[:, None], all_.shape)
     for _ in range(40):  # the most that can be spared while the rest still has its own
         need = reliability.spares(np.maximum(whole - spare, 1.0), k, built.finance_target)
         if (need <= spare).all():
@@ -109,7 +104,7 @@ def fleet(built, x):
     plan, rows, T = built.plan, [], int(built.plan.periods)
     pools, n, first = built.pools, x[built.at["n"]], len(built.vintages) - int(plan.periods)
     chips = n * pools["chips_per_replica"].to_numpy()[:, None]
-    spare = _spares(built, x)
+    spare, usd = _spares(built, x), _pool_usd(built, x)
     mean = np.zeros(n.shape)
     share = x[built.at["x"]]
     np.add.at(mean, built.routes["p"].to_numpy(), share * built.rate[built.routes["d"]] / built.routes["capacity_requests_per_s"].to_numpy()[:, None])
@@ -117,14 +112,14 @@ def fleet(built, x):
     keys = pools[["site", "chip", "tier", "ownership"]]
     long = pd.concat(
         [
-            keys.assign(period=t, chips=chips[:, t], spare=spare[:, t], busy=busy[:, t], rated_w=pools["rated_w"], usd=_pool_usd(built, x)[:, t])
+            keys.assign(period=t, chips=chips[:, t], spare=spare[:, t], busy=busy[:, t], rated_w=pools["rated_w"], usd=usd[:, t])
             for t in range(T)
         ]
     )
     group = ["period", "site", "chip", "tier", "ownership"]
     sums = long.assign(w=long["chips"] * long["rated_w"]).groupby(group, sort=False)[["chips", "spare", "busy", "w", "usd"]].sum()
     for key, r in sums[sums["chips"] > 1e-6].iterrows():
-        if key[4] in ("reserved", "on_demand"):
+        if key[4] not in BOUGHT:
             rows.append(
                 dict(zip(group, key, strict=True))
                 | dict(vintage=np.nan, chips=r["chips"], bought=0.0, spare=r["spare"], w=r["w"], usd=r["usd"], utilization=r["busy"] / r["chips"])
@@ -134,13 +129,13 @@ def fleet(built, x):
         for c, v, k, t in np.argwhere(S > 1e-6):
             place, held = built.places.iloc[c], S[c, v, k, t]
             key = (t, place["site"], place["chip"], TIERS[k], place["ownership"])
-            used = sums.loc[key] if key in sums.index else None
+            pool = sums.loc[key] if key in sums.index else None
             all_here = S[c, :, k, t].sum()
             part = held / all_here
             rows.append(dict(zip(group, key, strict=True)) | dict(
                 vintage=built.vintages[v], chips=held, bought=buy[c, k, t] if v == first + t else 0.0,
-                spare=0.0 if used is None else used["spare"] * part, w=held * place["rated_w"], usd=held * year[c] * plan.period_years,
-                utilization=np.nan if k == 0 else 0.0 if used is None else used["busy"] / all_here,
+                spare=0.0 if pool is None else pool["spare"] * part, w=held * place["rated_w"], usd=held * year[c] * plan.period_years,
+                utilization=np.nan if k == 0 else 0.0 if pool is None else pool["busy"] / all_here,
             ))  # fmt: skip
     columns = ["period", "site", "chip", "tier", "ownership", "vintage", "chips", "bought", "spare", "w", "usd", "utilization"]
     return pd.DataFrame(rows, columns=columns).sort_values(["period", "chip", "tier"], kind="stable", ignore_index=True)
@@ -209,15 +204,12 @@ def why(built, x):
     if dual is None or dual.x is None or not len(routes):
         return out
     reduced = np.maximum(prog.arrays()[0] - prog.matrix().T @ dual.shadow, 0.0) / SCALE
-    p = routes["p"].to_numpy()
-    load = built.rate[routes["d"]] * built.demand["peak_over_mean"].to_numpy()[routes["d"], None] / routes["capacity_requests_per_s"].to_numpy()[:, None]
+    p, load, place = routes["p"].to_numpy(), built.staff.route_load(), routes["place"].to_numpy()
     more = reduced[at["x"]] + load * (reduced[at["w"]].min(axis=2)[built.staff.q] + reduced[at["n"]][p])
     if len(built.places):
-        where = {key: i for i, key in enumerate(zip(built.places["chip"], built.places["site"], strict=True))}
-        own = np.flatnonzero(routes["ownership"].isin(["owned", "colo"]))
-        place = [where[key] for key in zip(routes["chip"].iloc[own], routes["site"].iloc[own], strict=True)]
+        own = np.flatnonzero(place >= 0)
         tier = [TIERS.index(tier) for tier in routes["tier"].iloc[own]]
-        more[own] += load[own] * routes["chips_per_replica"].to_numpy()[own, None] * reduced[at["buy"]][place, tier]
+        more[own] += load[own] * routes["chips_per_replica"].to_numpy()[own, None] * reduced[at["buy"]][place[own], tier]
     table = routes.assign(used=x[at["x"]].sum(axis=1) > 1e-7, reduced_usd=more.min(axis=1), demand=built.demand["demand"].to_numpy()[routes["d"]])
     lost = table.groupby(["demand", "chip"], sort=False).agg(used=("used", "any"), reduced_usd=("reduced_usd", "min")).reset_index()
     lost = lost[~lost["used"]].drop(columns="used").assign(why="too dear", nearest="")

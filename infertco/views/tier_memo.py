@@ -7,10 +7,10 @@ import pandas as pd
 
 from infertco import units
 from infertco.studies.tiering import Tiering
+from infertco.studies.tiering_stock import BOUGHT
 from infertco.views import figure
 from infertco.views.tiering_charts import TIERS, share
 
-BOUGHT = ("owned", "colo")
 HOW = dict(owned="bought", colo="bought", reserved="reserved", on_demand="rented")
 LIMITS = dict(power="Power cap", budget="Budget", carbon="Carbon cap")
 NEEDS = ("training", "compute of training")  # to be met, not to be kept to

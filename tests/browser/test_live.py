@@ -44,12 +44,17 @@ def write_notebook(path: Path, *cells: str) -> None:
     path.write_text(json.dumps(dict(cells=code, metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5)), encoding="utf-8")
 
 
-def run(page, lab, name: str):
-    """Open a notebook, run every cell, and hand back the first panel; an error in a cell is told at once."""
+def run_cells(page, lab, name: str) -> None:
+    """Open a notebook and have every cell run."""
     page.goto(f"{lab.address}/lab/tree/{name}?token={lab.token}&reset")
     page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
     page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.isReady", timeout=60_000)
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+
+def run(page, lab, name: str):
+    """Open a notebook, run every cell, and hand back the first panel; an error in a cell is told at once."""
+    run_cells(page, lab, name)
     page.wait_for_selector(f"{CHART}, {ERROR}", state="attached", timeout=180_000)
     assert page.locator(ERROR).count() == 0, page.locator(ERROR).first.inner_text()
     panel = page.locator(".infertco").first
@@ -198,9 +203,7 @@ TABLE = """report.table(pd.DataFrame(dict(What=["this costs $5", "that costs $6"
 @pytest.mark.browser
 def test_dollars_are_not_read_as_formulas(page, lab):
     write_notebook(lab.folder / "dollars.ipynb", DOLLARS, TABLE, 'report.say("From $1m to **$2m** at [home](x).")')
-    page.goto(f"{lab.address}/lab/tree/dollars.ipynb?token={lab.token}&reset")
-    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.isReady", timeout=60_000)
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    run_cells(page, lab, "dollars.ipynb")
     shown = page.locator(".jp-RenderedHTMLCommon.jp-RenderedHTML")
     shown.nth(2).wait_for(timeout=60_000)
     page.wait_for_timeout(3000)  # formulas are set after the output is there

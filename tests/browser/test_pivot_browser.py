@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 
 import pytest
+from test_live import ERROR, run_cells
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_pivot.ipynb"
-PANEL, ERROR = ".jp-OutputArea-output .widget-vbox:has(.widget-html svg)", ".jp-RenderedText[data-mime-type='application/vnd.jupyter.error']"
+PANEL = ".jp-OutputArea-output .widget-vbox:has(.widget-html svg)"
 MOST_S = 10  # for a figure of 256 paths, on a machine that may be busy
 
 
@@ -14,10 +15,7 @@ MOST_S = 10  # for a figure of 256 paths, on a machine that may be busy
 def panels(page, lab):
     """The panels of the notebook, every cell of it run."""
     (lab.folder / NOTEBOOK.name).write_bytes(NOTEBOOK.read_bytes())
-    page.goto(f"{lab.address}/lab/tree/{NOTEBOOK.name}?token={lab.token}&reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.isReady", timeout=60_000)
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    run_cells(page, lab, NOTEBOOK.name)
     page.wait_for_function("([panel, error]) => document.querySelectorAll(panel).length == 2 || document.querySelector(error)", arg=[PANEL, ERROR], timeout=180_000)
     assert page.locator(ERROR).count() == 0, page.locator(ERROR).first.inner_text()
     return page.locator(PANEL)

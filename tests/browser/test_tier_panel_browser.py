@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from test_live import ERROR, write_notebook
+from test_live import ERROR, run_cells, write_notebook
 
 CASE = """import infertco as ic
 from infertco.studies import tiering as study
@@ -35,10 +35,7 @@ def settled(shown, before: str) -> str:
 @pytest.mark.browser
 def test_each_slider_changes_the_panel_and_the_button_solves_exactly(page, lab):
     write_notebook(lab.folder / "tiers.ipynb", CASE)
-    page.goto(f"{lab.address}/lab/tree/tiers.ipynb?token={lab.token}&reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
-    page.wait_for_function("() => window.jupyterapp?.shell.currentWidget?.sessionContext?.isReady", timeout=60_000)
-    page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
+    run_cells(page, lab, "tiers.ipynb")
     page.wait_for_selector(f".widget-html svg, {ERROR}", state="attached", timeout=180_000)
     assert page.locator(ERROR).count() == 0, page.locator(ERROR).first.inner_text()
     shown = page.locator(".widget-html-content").last
