@@ -388,6 +388,18 @@ def test_quarters_are_added_up_to_years():
 # ------------------------------------------------------------------ all of them
 
 
+def test_counts_keep_their_letter_from_a_million_on():
+    assert [stock_charts.count(x) for x in (9.54, 950, 12_345, 1.2e6, 34e6, 2.5e9)] == ["9.5", "950", "12k", "1.2m", "34m", "2.5bn"]
+
+
+def test_a_date_never_reached_is_drawn_where_the_study_counts_it():
+    """Of two inputs one of which may never let it cross, the chart names the one the study ranks first."""
+    table = pd.DataFrame(dict(field=["runs_per_year", "run_tokens"], label=["Runs", "Tokens"], low=[1.0, 1e12], high=[9.0, 9e12], date=2028.0, date_low=[2026.0, 2027.5],
+                              date_high=[2030.0, np.nan], horizon=2036.0))  # fmt: skip
+    assert driver_charts.drivers(table).title.startswith("Tokens moves the date most, by over 8.5")
+    assert driver_charts.drivers(table.drop(columns="horizon")).title.startswith("Runs moves the date most")
+
+
 class TestEveryFigure(EveryFigure):
     most = 80
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from infertco import catalog, values
 from infertco.kernel import cost, demand
+from infertco.kernel.training import peak_flop_per_s
 from infertco.plans import PivotPlan, made
 from infertco.scenario import Scenario, evaluate, scenario
 from infertco.stages import Z80
@@ -26,7 +27,6 @@ from infertco.studies.training import plan as training_plan
 from infertco.studies.training import train
 
 MEASURES = ("compute", "power", "spend")
-UNITS = dict(compute="FLOP/s", power="W", spend="USD")
 QUANTILES = (2.5, 10, 25, 50, 75, 90, 97.5)
 KNOTS = 3  # months at which the kernel is asked; between them a request's chip-seconds move on a logarithmic line
 LAYOUTS = (1, 2, 4, 8, 16)
@@ -82,12 +82,9 @@ def pivot(what: Scenario | None = None, plan: PivotPlan | None = None, draws: in
     own = _own(series, months)
     middle = path(scn, facts, months, own)
     paths = _table(middle, months)
-    found = middle
-    if draws:
-        drawn = _drawn(scn, facts, draws, seed)
-        found = path(scn, drawn, months, own)
+    found = path(scn, _drawn(scn, facts, draws, seed), months, own) if draws else middle
     dates = {name: years(months, crossing(found, name, facts.window_months)) for name in MEASURES}
-    bands = {name: _bands(months, share(found, name, drawn.window_months if draws else facts.window_months)) for name in MEASURES}
+    bands = {name: _bands(months, share(found, name, facts.window_months)) for name in MEASURES}
     bands["tokens"] = _bands(months, found.tokens)
     bands["usd"] = _bands(months, demand.window_sum(found.inference_spend, 12))
     bands["usd_per_chip_hour"] = _bands(months, found.inference_spend / found.inference_chip_hours)
@@ -322,21 +319,25 @@ def _priced(scn, f, of=None):
 
 
 def _price(scn, priced=None):
-    """Dollars, rated watts and peak of one chip of a scenario, or many with other prices; the share of the dollars that power and building take."""
+    """Dollars, rated watts and peak of one chip of a scenario, or many with other prices; the dollars at its own prices.
+
+    And the share of the dollars that power and building take.
+    """
     import pandas as pd
 
     scn = scn.vary(batch=None)
     row = evaluate(scn, ["batch", *PRICE, "reason"])
     if not row["usd_per_chip_hour"][0] > 0:
         raise ValueError(f"a pivot needs the cost of a chip-hour: {row['reason'][0]}")
+    alone = float(row["usd_per_chip_hour"][0])
     if priced:
         row = evaluate(pd.DataFrame(priced), list(PRICE), base=scn.vary(batch=float(row["batch"][0])))
     usd, total, electricity, facility = (row[name].to_numpy(float) if priced else float(row[name][0]) for name in PRICE)
     chip = scn.chip
-    peak = chip.peak_flop_per_s_bf16 if chip.peak_flop_per_s_bf16 == chip.peak_flop_per_s_bf16 else chip.peak_flop_per_s_fp16
+    peak = float(peak_flop_per_s(chip, 0))
     host, network, pue = ((priced or {}).get(name, scn.value(name)) for name in ("host_w", "network_w", "pue"))
     powered = np.nan_to_num((electricity + facility) / total)
-    return SimpleNamespace(usd_per_chip_hour=usd, powered=powered, peak=peak, w=(chip.tdp_w + host + network) * pue)
+    return SimpleNamespace(usd_per_chip_hour=usd, alone_usd_per_chip_hour=alone, powered=powered, peak=peak, w=(chip.tdp_w + host + network) * pue)
 
 
 def _trained(scn, f):
@@ -347,11 +348,11 @@ def _trained(scn, f):
     if not row["chip_hours"] > 0 or not row["fits"]:
         raise ValueError(f"the story's model cannot be trained: {row['reason']}")
     own = own.vary(tensor_parallel=None)
-    price, middle = _price(own, _priced(scn, f, own)), _price(own)
+    price = _price(own, _priced(scn, f, own))
     price.chip_hours_per_token, price.flop_per_token = row["chip_hours"] / 1e12, row["model_flop_per_token"]
     price.spread = np.log(row["days_high"] / row["days"]) / Z80
     if row["usd_per_chip_hour"] > 0:
-        price.usd_per_chip_hour = price.usd_per_chip_hour * row["usd_per_chip_hour"] / middle.usd_per_chip_hour
+        price.usd_per_chip_hour = price.usd_per_chip_hour * row["usd_per_chip_hour"] / price.alone_usd_per_chip_hour
     return price
 
 
@@ -399,13 +400,13 @@ def _drawn(scn, facts, draws, seed):
 # ------------------------------------------------------------------ what crosses when
 
 
-def share(p, measure, window=12):
+def share(p, measure, window):
     """Inference, share of both, added up over the window; shape of the paths."""
     mine, theirs = (demand.window_sum(getattr(p, f"{name}_{measure}"), window) for name in ("inference", "training"))
     return mine / (mine + theirs)
 
 
-def crossing(p, measure, window=12):
+def crossing(p, measure, window):
     """Month from which inference is above training, over the window; NaN never."""
     return demand.crossing(*(demand.window_sum(getattr(p, f"{name}_{measure}"), window) for name in ("inference", "training")))
 
@@ -427,7 +428,7 @@ def _crossings(middle, months, dates, facts, drawn):
     """A row a measure: middle and range of the date, chance never to cross and to have crossed at the start, the closed form."""
     import pandas as pd
 
-    rows, first = [], months[0].year + (months[0].month - 1) / 12
+    rows, first = [], float(years(months, 0)[0])
     for name in MEASURES:
         each = dates[name]
         order = np.sort(np.where(np.isnan(each), np.inf, each))

@@ -16,7 +16,10 @@ from infertco.studies.pivot import calendar, crossing, path, told, uncertain, ye
 
 
 def drivers(what=None, plan=None, measure="spend", most=10, **named):
-    """How far each input that is not known moves the date: a row an input, its P10 and P90 and the dates there, widest first."""
+    """How far each input that is not known moves the date: a row an input, its P10 and P90 and the dates there, widest first.
+
+    A date that is never reached counts as the end of the calendar, `horizon`.
+    """
     import pandas as pd
 
     from infertco.studies.ranges import quantile
@@ -27,15 +30,12 @@ def drivers(what=None, plan=None, measure="spend", most=10, **named):
     numbers = np.tile(known["value"].to_numpy(float), (2 * n + 1, 1))
     for k, z in ((1, -Z80), (n + 1, Z80)):
         numbers[np.arange(n) + k, np.arange(n)] = quantile(known, np.full((1, n), z))[0]
-    drawn = SimpleNamespace(**vars(facts))
-    for name, column in zip(known["field"], numbers.T, strict=True):
-        setattr(drawn, name, column)
-    at = years(months, crossing(path(scn, drawn, months, {}), measure, facts.window_months))
+    at = _dates(scn, facts, months, measure, dict(zip(known["field"], numbers.T, strict=True)))
     table = pd.DataFrame(dict(field=known["field"], label=known["label"], unit=known["unit"], low=np.diag(numbers[1 : n + 1]), high=np.diag(numbers[n + 1 :]),
                               date_low=at[1 : n + 1], date_high=at[n + 1 :], date=at[0]))  # fmt: skip
-    end = months[-1].year + months[-1].month / 12
+    end = float(years(months, len(months))[0])
     swing = (table["date_high"].fillna(end) - table["date_low"].fillna(end)).abs()
-    return table.assign(swing=swing).sort_values("swing", ascending=False, kind="stable", ignore_index=True).head(most)
+    return table.assign(swing=swing, horizon=end).sort_values("swing", ascending=False, kind="stable", ignore_index=True).head(most)
 
 
 def elasticities(what=None, plan=None, measure="spend", step=0.01, **named):
@@ -44,12 +44,12 @@ def elasticities(what=None, plan=None, measure="spend", step=0.01, **named):
 
     scn, plan, facts = told(what, plan, named)
     known, months = uncertain(scn, facts), calendar(facts.first_month, facts.last_month)
-    drawn, n = SimpleNamespace(**vars(facts)), len(known)
+    moved, n = {}, len(known)
     for i, row in enumerate(known.itertuples()):
         column = np.full(n + 1, row.value)
         column[i + 1] *= 1 + step
-        setattr(drawn, row.field, column)
-    at = years(months, crossing(path(scn, drawn, months, {}), measure, facts.window_months))
+        moved[row.field] = column
+    at = _dates(scn, facts, months, measure, moved)
     table = pd.DataFrame(dict(field=known["field"], label=known["label"], value=known["value"], years_per_percent=(at[1:] - at[0]) * 0.01 / step))
     return table.iloc[np.argsort(-table["years_per_percent"].abs().fillna(0.0).to_numpy(), kind="stable")].reset_index(drop=True)
 
@@ -64,12 +64,14 @@ def surface(x: str, y: str, what=None, plan=None, measure="spend", steps=6, **na
         if name not in known.index:
             raise ValueError(f"{name} has no range in this story{catalog.nearest(name, known.index)}")
     spans = [np.linspace(known.loc[name, "low"], known.loc[name, "high"], steps) for name in (x, y)]
-    drawn = SimpleNamespace(**vars(facts))
     grid = [axis.ravel() for axis in np.meshgrid(*spans, indexing="ij")]
-    setattr(drawn, x, grid[0])
-    setattr(drawn, y, grid[1])
-    at = years(months, crossing(path(scn, drawn, months, {}), measure, facts.window_months))
-    return pd.DataFrame({x: grid[0], y: grid[1], "date": at})
+    moved = {x: grid[0], y: grid[1]}
+    return pd.DataFrame(moved | dict(date=_dates(scn, facts, months, measure, moved)))
+
+
+def _dates(scn, facts, months, measure, moved):
+    """Date of the crossing with inputs moved, arrays of one length by name."""
+    return years(months, crossing(path(scn, SimpleNamespace(**vars(facts) | moved), months, {}), measure, facts.window_months))
 
 
 def overtraining(what=None, plan=None, served_tokens=(0, 1e12, 1e13, 1e14), **named):

@@ -26,10 +26,10 @@ def drivers(table, measure: str = "spend", horizon: float | None = None, width: 
     """Date of the crossing at the 10th and 90th percentile of each driver, the one that moves it most first.
 
     Rows: field, label, date (of the base), date_low and date_high (at the ends), and the ends themselves as low and high or,
-    in words, low_text and high_text. `horizon` is where a date that is never reached is drawn, the latest known if None.
+    in words, low_text and high_text. `horizon` is where a date that is never reached is drawn; if None the table's own, or the latest known.
     """
     known = pd.concat([table[name] for name in ("date", "date_low", "date_high")]).dropna()
-    last = horizon or (float(known.max()) + 0.1 if len(known) else np.nan)
+    last = horizon or (float(table["horizon"].iloc[0]) if "horizon" in table and len(table) else float(known.max()) + 0.1 if len(known) else np.nan)
     at = {name: table[name].fillna(last) for name in ("date", "date_low", "date_high")}
     swing = (at["date_high"] - at["date_low"]).abs()
     rows = table.assign(swing=swing)[swing > 1 / 13].sort_values("swing", ascending=False, kind="stable").head(most).reset_index(drop=True)
@@ -59,7 +59,7 @@ def drivers(table, measure: str = "spend", horizon: float | None = None, width: 
     first = rows.iloc[0]
     title = f"{first['label']} moves the date most, by {moves[0]} over its range"
     if len(rows) > 1 and rows["swing"].iloc[1] > 0.9 * first["swing"]:
-        title = f"{first['label']} and {figure.lower(rows['label'].iloc[1])} move the date alike: by about {moves[0]} each"
+        title = f"{first['label']} and {figure.lower(rows['label'].iloc[1])} move the date alike: by {'' if open_ended.iloc[0] else 'about '}{moves[0]} each"
     elif len(rows) > 1:
         title += f"; next {figure.lower(rows['label'].iloc[1])}, {moves[1]}"
     others, never = len(table) - len(rows), rows[["date_low", "date_high"]].isna().to_numpy().sum()

@@ -9,6 +9,7 @@ import pandas as pd
 
 from infertco import units
 from infertco.views import figure, marks, theme
+from infertco.views.tiering_charts import count
 
 TIERS = dict(  # in the order drawn, top down: what chips do, then what they no longer do
     training="Training", premium="Premium inference", cost_optimized="Cost-optimized", batch="Batch", edge="Edge", idle="Idle", sold="Sold", retired="Retired",
@@ -18,11 +19,6 @@ MOST_RIBBONS, MOST_COLUMNS, LEAST, POINTS = 20, 6, 0.01, 13  # LEAST: share of t
 RIBBON_OPACITY = 0.42
 POLICIES = dict(hand_down="Handed down", resell="Sold", idle="Left idle")
 ACTS = dict(hand_down="Handing chips down", resell="Selling chips", idle="Leaving chips idle")
-
-
-def count(x) -> str:
-    """A number of chips on a mark: whole from 10, two digits from 1,000, k from 10,000."""
-    return units.axis_labels([float(f"{x:.2g}") if x >= 1000 else round(x, 0 if x >= 10 else 1)])[0]
 
 
 def _color(tier: str) -> str:

@@ -114,10 +114,15 @@ def _name(part: str) -> str:
     return "Spare" if part == SPARE else TIERS[part]
 
 
+def count(x) -> str:
+    """A number of chips on a mark: whole from 10, two digits from 1,000, k from 10,000, m from a million."""
+    return units.axis_labels([float(f"{x:.2g}") if x >= 1000 else round(x, 0 if x >= 10 else 1)], "count")[0]
+
+
 def _short(x, base: str, most: float) -> str:
     """A number on a bar without its unit, all in the prefix of the axis."""
     if base == "1":
-        return units.axis_labels([float(f"{x:.2g}") if x >= 1000 else round(x, 0 if x >= 10 else 1)], "count")[0]
+        return count(x)
     return units.format(x, base, 2, bare=True, as_word=None if base == "USD" else units.word(most, base))
 
 
